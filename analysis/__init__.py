@@ -1,0 +1,5 @@
+"""What the solvers stand on: arrays, certified bounds, divergences, rates, sweeps, plot style."""
+
+from rltheory.analysis.bounds import Bounds
+
+__all__ = ["Bounds"]

@@ -1,0 +1,42 @@
+"""Exact linear algebra over the rationals, by python-flint.
+
+A float is a dyadic rational, so every finite float64 array has an exact counterpart; systems
+are solved without rounding by fraction-free elimination.
+"""
+
+from fractions import Fraction
+from typing import Any
+
+import flint
+import numpy as np
+from numpy.typing import NDArray
+
+from rltheory.analysis.arrays import FloatArray
+
+FractionArray = NDArray[np.object_]
+
+
+def to_fractions(array: FloatArray) -> FractionArray:
+    """Return the exact value of each entry as a Fraction, an object array of the same shape."""
+    flat = [Fraction(float(x)) for x in np.asarray(array).ravel()]
+    result = np.empty(len(flat), dtype=object)
+    result[:] = flat
+    return result.reshape(np.shape(array))
+
+
+def solve(matrix: FractionArray, right: FractionArray) -> FractionArray:
+    """Solve matrix @ x = right exactly; matrix (n, n), right (n,), both of Fractions.
+
+    Raises ZeroDivisionError if the matrix is singular.
+    """
+    n = len(right)
+    system = flint.fmpq_mat(n, n, [_to_flint(x) for x in matrix.ravel()])
+    solution = system.solve(flint.fmpq_mat(n, 1, [_to_flint(x) for x in right]))
+    result = np.empty(n, dtype=object)
+    result[:] = [Fraction(int(solution[i, 0].p), int(solution[i, 0].q)) for i in range(n)]
+    return result
+
+
+def _to_flint(x: Any) -> Any:
+    fraction = Fraction(x)
+    return flint.fmpq(fraction.numerator, fraction.denominator)

@@ -1,0 +1,1 @@
+"""Uncertainty sets: each is its inner problem, the worst distribution for given values."""

@@ -1,0 +1,1 @@
+"""Theorem records and the engine that tries to refute them."""

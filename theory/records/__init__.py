@@ -1,0 +1,1 @@
+"""One module per topic; each lists its theorem records in `THEOREMS`."""
