@@ -1,7 +1,7 @@
 """Certified enclosures: pairs of arrays that contain the true value, rounding included.
 
 Every operation rounds outward by one unit in the last place, so an enclosure computed here
-contains the exact result. `dot_error` bounds the rounding of an inner product summed in blocks
+contains the exact result. `rounding_error` bounds the rounding of sums of products
 (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 4.2).
 """
 
@@ -12,7 +12,6 @@ import numpy as np
 from rltheory.analysis.arrays import FloatArray
 
 UNIT_ROUNDOFF = 2.0**-53
-DOT_BLOCK = 128
 
 
 def down(array: FloatArray | float) -> FloatArray:
@@ -73,16 +72,14 @@ class Bounds:
         return bool(np.all((self.lower <= truth) & (truth <= self.upper)))
 
 
-def dot_error(terms: int, magnitude: float) -> float:
-    """Bound the rounding error of r + g * (p . v) with p . v summed in blocks.
+def rounding_error(depth: int, magnitude: float) -> float:
+    """Bound the rounding error of a sum of products in which each goes through `depth` roundings.
 
-    `terms` is the longest inner product, summed in blocks of `DOT_BLOCK` and then over the blocks
-    in any order; `magnitude` bounds |r| + g * sum |p_i v_i|. Returns an absolute error, rounded up.
+    `magnitude` bounds the sum of the absolute values of the exact terms. Returns an absolute
+    error, itself rounded up; terms that underflow are covered.
     """
-    depth = min(terms, DOT_BLOCK) + -(-terms // DOT_BLOCK) + 3
     relative = depth * UNIT_ROUNDOFF / (1.0 - depth * UNIT_ROUNDOFF)
-    # The second term covers products that underflow to a subnormal number.
-    return float(relative * magnitude * (1 + 1e-12) + terms * np.finfo(np.float64).tiny)
+    return float(relative * magnitude * (1 + 1e-12) + 1e4 * depth * np.finfo(np.float64).tiny)
 
 
 def _as_bounds(other: "Bounds | float") -> Bounds:

@@ -8,6 +8,7 @@ A reward of -inf marks an action that is not available in its state (QuantEcon's
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from rltheory.analysis.arrays import (
+    ROW_SUM_TOLERANCE,
     FloatArray,
     as_float_array,
     check_distributions,
@@ -25,6 +27,8 @@ from rltheory.analysis.arrays import (
     check_shape,
     read_only,
 )
+from rltheory.analysis.bounds import Bounds, down, rounding_error, up
+from rltheory.tabular.kernels import action_values, rounding_depth
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -95,6 +99,14 @@ class DiscountedMDP:
         if self.is_sparse:
             return self.transitions
         return self.transitions.reshape(self.states * self.actions, self.states)
+
+    @cached_property
+    def row_mass(self) -> Bounds:
+        """Enclosure of the sums of all available rows as stored, exactly 1 only in theory."""
+        sums = action_values(self.rows, np.zeros(self.rewards.shape), 1.0, np.ones(self.states))
+        error = rounding_error(rounding_depth(self.rows), 1.0 + ROW_SUM_TOLERANCE)
+        inside = sums[self.available]
+        return Bounds(down(inside.min() - error), up(inside.max() + error))
 
     def replace(self, **changes: Any) -> DiscountedMDP:
         """Return a copy with the named fields changed, validated anew."""
