@@ -1,5 +1,27 @@
 """Finite MDPs: exact planning with certified bounds, robust planning, real models."""
 
+from rltheory.tabular.average_reward import AverageRewardSolution, relative_value_iteration
+from rltheory.tabular.evaluation import evaluate_policy, occupancy_measure
+from rltheory.tabular.finite_horizon import EpisodicSolution, backward_induction
+from rltheory.tabular.linear_programming import linear_programming
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
+from rltheory.tabular.policy_iteration import modified_policy_iteration, policy_iteration
+from rltheory.tabular.solution import Evaluation, Solution
+from rltheory.tabular.value_iteration import value_iteration
 
-__all__ = ["DiscountedMDP", "EpisodicMDP"]
+__all__ = [
+    "AverageRewardSolution",
+    "DiscountedMDP",
+    "EpisodicMDP",
+    "EpisodicSolution",
+    "Evaluation",
+    "Solution",
+    "backward_induction",
+    "evaluate_policy",
+    "linear_programming",
+    "modified_policy_iteration",
+    "occupancy_measure",
+    "policy_iteration",
+    "relative_value_iteration",
+    "value_iteration",
+]

@@ -2,7 +2,7 @@
 
 A sweep returns max_a r(s, a) + g * p(s, a) . v for a block of states. Inner products run in eight
 partial sums of fixed order: as fast as the memory, and with a rounding error an eighth of the
-naive one that `rltheory.analysis.bounds.rounding_error` bounds. Blocks of states go to threads; every
+naive one that `analysis.bounds.rounding_error` bounds. Blocks of states go to threads; every
 state's arithmetic is the same whatever the split, hence so are the bits.
 """
 
@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def in_blocks(kernel: Callable[[int, int], Any], count: int, work: int) -> None:
-    """Run kernel(start, stop) over [0, count), in threads when `work` multiplications repay them."""
+    """Run kernel(start, stop) over [0, count), in threads where `work` products repay them."""
     # A few blocks per thread even out rows of unequal cost.
     threads = os.cpu_count() or 1
     if work < _THREADED_WORK or threads == 1:
@@ -164,7 +165,7 @@ def in_blocks(kernel: Callable[[int, int], Any], count: int, work: int) -> None:
     edges = np.linspace(0, count, 4 * threads + 1).astype(np.int64)
     jobs = [
         _pool().submit(kernel, int(a), int(b))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        for a, b in pairwise(edges)
         if a < b
     ]
     for job in jobs:

@@ -289,9 +289,7 @@ def _as_csr(matrix: Any, states: int, actions: int, available: NDArray[np.bool_]
     check_finite(data, "transitions.data")
     if len(data) and data.min() < 0:
         raise ValueError(f"transitions holds the entry {data.min()}; probabilities must be >= 0")
-    check_row_sums(
-        np.asarray(csr.sum(axis=1)).reshape(states, actions), "transitions", available
-    )
+    check_row_sums(np.asarray(csr.sum(axis=1)).reshape(states, actions), "transitions", available)
     view = sparse.csr_array((data, csr.indices, csr.indptr), shape=csr.shape)
     for part in ("data", "indices", "indptr"):
         setattr(view, part, read_only(getattr(view, part)))

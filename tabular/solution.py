@@ -17,6 +17,7 @@ from rltheory.analysis.arrays import FloatArray, IntArray
 from rltheory.analysis.bounds import Bounds, down, rounding_error, up
 from rltheory.tabular.kernels import action_values, rounding_depth
 from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.policies import greedy
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,18 +91,6 @@ def sweep_error(mdp: DiscountedMDP, values: FloatArray) -> float:
 def rounding_floor(error: float, discount: float) -> float:
     """Return the certified gap that no number of further sweeps can be relied on to beat."""
     return 4.0 * error / (1.0 - discount)
-
-
-def greedy(action_values: FloatArray) -> FloatArray:
-    """Return the deterministic policy (S, A) that takes the first maximiser in each state."""
-    return one_hot(action_values.argmax(axis=1), action_values.shape[1])
-
-
-def one_hot(actions: NDArray[Any], count: int) -> FloatArray:
-    """Return actions (...,) as rows (..., count) of zeros with a single one."""
-    policy = np.zeros((*actions.shape, count))
-    np.put_along_axis(policy, actions[..., None], 1.0, axis=-1)
-    return policy
 
 
 def certified_solution(

@@ -1,0 +1,128 @@
+"""Howard's policy iteration, in floats or exact fractions, and modified policy iteration.
+
+Sources: Howard (1960); Puterman and Shin (1978); Puterman (1994), sections 6.4 and 6.5.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from rltheory.analysis.arrays import FloatArray, check_positive_integer, check_range
+from rltheory.analysis.rational import FractionArray, to_fractions
+from rltheory.tabular.evaluation import evaluate_policy, rational_policy_value
+from rltheory.tabular.kernels import action_values, policy_bellman
+from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.policies import as_policy, greedy, one_hot
+from rltheory.tabular.solution import (
+    Solution,
+    certified_solution,
+    fixed_point_bounds,
+    rounding_floor,
+    sweep_error,
+)
+from rltheory.tabular.value_iteration import initial_vector
+
+
+def policy_iteration(
+    mdp: DiscountedMDP,
+    *,
+    tolerance: float = 1e-8,
+    arithmetic: str = "float",
+    max_iterations: int = 10_000,
+    initial_policy: Any = None,
+) -> Solution:
+    """Solve a discounted MDP by evaluating a policy exactly and improving it greedily.
+
+    arithmetic: "float" (one linear system per iteration, bounds from the residual) or "rational"
+    (exact Fractions of the arrays as stored: values, lower and upper are equal object arrays).
+    initial_policy: (S,) actions or (S, A) rows; greedy for zero values by default.
+    An action is changed only for a strict improvement, so the iteration ends.
+
+    Returns a Solution; raises ValueError for a bad argument.
+    Source: Puterman (1994), Theorems 6.4.2 and 6.4.6.
+    """
+    check_range(tolerance, "tolerance", 0.0, np.inf)
+    check_positive_integer(max_iterations, "max_iterations")
+    start = (
+        mdp.rewards.argmax(axis=1)
+        if initial_policy is None
+        else as_policy(initial_policy, mdp.available).argmax(axis=1)
+    )
+    if arithmetic == "rational":
+        return _rational(mdp, start, max_iterations)
+    if arithmetic != "float":
+        raise ValueError(f"arithmetic is {arithmetic!r}; expected 'float' or 'rational'")
+    actions = start
+    index = np.arange(mdp.states)
+    for iteration in range(1, max_iterations + 1):
+        evaluation = evaluate_policy(mdp, actions)
+        values = evaluation.values
+        q = action_values(mdp.rows, mdp.rewards, mdp.discount, values)
+        # Differences below the rounding of the evaluation are no evidence of an improvement.
+        noise = 2 * (sweep_error(mdp, values) + evaluation.gap)
+        improve = q.max(axis=1) > q[index, actions] + noise
+        if not improve.any():
+            return certified_solution(mdp, values, iteration, tolerance)
+        actions = np.where(improve, q.argmax(axis=1), actions)
+    return certified_solution(mdp, values, max_iterations, tolerance)
+
+
+def modified_policy_iteration(
+    mdp: DiscountedMDP,
+    *,
+    tolerance: float = 1e-8,
+    sweeps: int = 20,
+    max_iterations: int = 100_000,
+    initial_values: FloatArray | None = None,
+) -> Solution:
+    """Solve a discounted MDP with `sweeps` evaluation sweeps between improvements.
+
+    Each improvement's residual is also the certificate, so the method stops as soon as the
+    certified gap is below `tolerance` (units of reward). Returns a Solution.
+    Source: Puterman and Shin (1978); Puterman (1994), section 6.5.
+    """
+    check_range(tolerance, "tolerance", 0.0, np.inf)
+    check_positive_integer(sweeps, "sweeps")
+    values = initial_vector(mdp, initial_values)
+    spare = np.empty_like(values)
+    q = np.empty(mdp.rewards.shape)
+    for iteration in range(1, max_iterations + 1):
+        action_values(mdp.rows, mdp.rewards, mdp.discount, values, q)
+        actions = q.argmax(axis=1)
+        image = q[np.arange(mdp.states), actions]
+        error = sweep_error(mdp, values)
+        bounds, low, high = fixed_point_bounds(values, image, error, mdp.discount, mdp.row_mass)
+        if bounds.gap <= max(tolerance, rounding_floor(error, mdp.discount)):
+            break
+        # A constant error is known already: start the evaluation from the bracket's middle.
+        values = image + (0.5 * (low + high) if np.isfinite(low + high) else 0.0)
+        for _ in range(sweeps - 1):
+            policy_bellman(mdp.rows, mdp.rewards, actions, mdp.discount, values, spare)
+            values, spare = spare, values
+    return certified_solution(mdp, values, iteration, tolerance)
+
+
+def rational_action_values(mdp: DiscountedMDP, values: FractionArray) -> FractionArray:
+    """Return r + g P v exactly, (S, A) Fractions; unavailable actions hold -inf."""
+    dense = mdp.to_dense()
+    discount = to_fractions(np.array(mdp.discount)).item()
+    q = np.full(mdp.rewards.shape, -np.inf, dtype=object)
+    for s, a in np.argwhere(mdp.available):
+        support = np.flatnonzero(dense.transitions[s, a])
+        row = to_fractions(dense.transitions[s, a, support])
+        reward = to_fractions(mdp.rewards[s, a]).item()
+        q[s, a] = reward + discount * sum(row * values[support])
+    return q
+
+
+def _rational(mdp: DiscountedMDP, actions: Any, max_iterations: int) -> Solution:
+    index = np.arange(mdp.states)
+    for iteration in range(1, max_iterations + 1):
+        values = rational_policy_value(mdp, one_hot(actions, mdp.actions))
+        q = rational_action_values(mdp, values)
+        improve = q.max(axis=1) > q[index, actions]
+        if not improve.any():
+            policy = one_hot(actions, mdp.actions)
+            return Solution(values, q, policy, values, values, iteration, True)
+        actions = np.where(improve, greedy(q).argmax(axis=1), actions)
+    raise ValueError(f"max_iterations is {max_iterations}; exact policy iteration needs more")
