@@ -16,7 +16,7 @@ from rltheory.analysis.rational import FractionArray, solve, to_fractions
 from rltheory.tabular.kernels import rounding_depth
 from rltheory.tabular.mdp import DiscountedMDP
 from rltheory.tabular.policies import as_policy
-from rltheory.tabular.solution import Evaluation, fixed_point_bounds, rounding_floor, sweep_error
+from rltheory.tabular.solution import Evaluation, fixed_point_bounds, rounding_floor
 
 
 def evaluate_policy(
@@ -52,8 +52,8 @@ def evaluate_policy(
     values = np.zeros(mdp.states)
     evaluation = _certify(mdp, rows, kernel, reward, values)
     for _ in range(max_iterations):
-        error = sweep_error(mdp, values)
-        if evaluation.gap <= max(tolerance, 2 * rounding_floor(error, mdp.discount)):
+        floor = rounding_floor(_evaluation_error(mdp, values), mdp.discount)
+        if evaluation.gap <= max(tolerance, floor):
             break
         values = reward + mdp.discount * (kernel @ values)
         evaluation = _certify(mdp, rows, kernel, reward, values)
@@ -119,15 +119,19 @@ def _certify(
     mdp: DiscountedMDP, policy: FloatArray, kernel: Any, reward: FloatArray, values: FloatArray
 ) -> Evaluation:
     image = reward + mdp.discount * (kernel @ values)
-    # Forming the policy's kernel and reward, then the product with it: each adds its roundings.
-    depth = 2 * mdp.actions + 2 * rounding_depth(mdp.rows) + mdp.states
-    largest = float(np.abs(mdp.rewards[mdp.available]).max())
-    mass = mdp.row_mass * float(policy.sum(axis=1).max())
-    magnitude = largest + float(mass.upper) * float(np.abs(values).max())
-    error = rounding_error(depth, 1.001 * magnitude)
-    thinnest = mdp.row_mass * float(policy.sum(axis=1).min())
+    error = _evaluation_error(mdp, values)
+    totals = policy.sum(axis=1)
     slack = 1e-15 * mdp.actions
-    spread = Bounds(thinnest.lower * (1 - slack), mass.upper * (1 + slack))
-    bounds, low, high = fixed_point_bounds(values, image, error, mdp.discount, spread)
+    lightest = float((mdp.row_mass * float(totals.min())).lower) * (1 - slack)
+    heaviest = float((mdp.row_mass * float(totals.max())).upper) * (1 + slack)
+    mass = Bounds(np.asarray(lightest), np.asarray(heaviest))
+    bounds, low, high = fixed_point_bounds(values, image, error, mdp.discount, mass)
     shift = 0.5 * (low + high) if np.isfinite(low + high) else 0.0
     return Evaluation(image + shift, bounds.lower, bounds.upper)
+
+
+def _evaluation_error(mdp: DiscountedMDP, values: FloatArray) -> float:
+    """Bound the rounding of forming a policy's kernel and reward and applying them once."""
+    depth = 2 * mdp.actions + 2 * rounding_depth(mdp.rows) + mdp.states
+    largest = float(np.abs(mdp.rewards[mdp.available]).max())
+    return rounding_error(depth, 1.001 * (largest + float(np.abs(values).max())))
