@@ -163,11 +163,7 @@ def in_blocks(kernel: Callable[[int, int], Any], count: int, work: int) -> None:
         kernel(0, count)
         return
     edges = np.linspace(0, count, 4 * threads + 1).astype(np.int64)
-    jobs = [
-        _pool().submit(kernel, int(a), int(b))
-        for a, b in pairwise(edges)
-        if a < b
-    ]
+    jobs = [_pool().submit(kernel, int(a), int(b)) for a, b in pairwise(edges) if a < b]
     for job in jobs:
         job.result()
 

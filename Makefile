@@ -1,0 +1,29 @@
+# Every target works from a bare clone with Python 3.11 and make; all of it lives in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: test lint typecheck clean
+
+$(BIN)/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+test: $(BIN)/.installed
+	$(BIN)/python -m pytest -q -n auto
+
+lint: $(BIN)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# A type checker wants the namespace as a folder: build/types/rltheory holds links to the packages.
+typecheck: $(BIN)/.installed
+	rm -rf build/types && mkdir -p build/types/rltheory
+	for package in analysis tabular theory paper_figures cli; do \
+		ln -s ../../../$$package build/types/rltheory/$$package; \
+	done
+	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p rltheory
+
+clean:
+	rm -rf .venv build out
