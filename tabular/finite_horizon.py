@@ -91,7 +91,7 @@ def _step_error(
     return float(rounding_error(depth, heaviest**2 * magnitude) + error * heaviest**2 * (1 + 1e-15))
 
 
-def _mix(policy: FloatArray, q: Any) -> Any:
+def _mix(policy: NDArray[Any], q: NDArray[Any]) -> Any:
     return np.where(policy > 0, policy * np.where(policy > 0, q, 0), 0).sum(axis=-1)
 
 

@@ -36,7 +36,7 @@ def from_gymnasium(env: Any, *, discount: float = 0.99) -> DiscountedMDP:
     # Repeated entries of one successor are summed by the conversion.
     kernel = sparse.csr_array(sparse.coo_array((weights, (rows, columns)), shape=shape))
     kernel.eliminate_zeros()
-    initial = getattr(model, "initial_state_distrib", None)
+    initial: Any = getattr(model, "initial_state_distrib", None)
     if initial is not None:
         initial = np.append(np.asarray(initial, dtype=np.float64), 0.0)
         initial = initial / initial.sum()

@@ -53,7 +53,7 @@ class DiscountedMDP:
     transitions: Transitions
     rewards: FloatArray
     discount: float
-    initial: FloatArray = field(default=None)  # type: ignore[assignment]
+    initial: FloatArray = field(default=None)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         rewards = as_float_array(self.rewards, "rewards")
@@ -186,7 +186,7 @@ class EpisodicMDP:
 
     transitions: FloatArray
     rewards: FloatArray
-    initial: FloatArray = field(default=None)  # type: ignore[assignment]
+    initial: FloatArray = field(default=None)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         rewards = np.asarray(self.rewards, dtype=np.float64)

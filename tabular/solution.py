@@ -116,10 +116,8 @@ def certified_solution(
 def _geometric(residual: float, discount: float, mass: Bounds, *, upward: bool) -> float:
     """Sum residual * (g m)^k over k >= 1, with the row mass m that pushes it outward."""
     heavier = (residual > 0) == upward
-    factor = Bounds(discount, discount) * Bounds(
-        mass.upper if heavier else mass.lower, mass.upper if heavier else mass.lower
-    )
-    modulus = float(factor.upper if heavier else factor.lower)
+    edge = np.asarray(discount * (mass.upper if heavier else mass.lower))
+    modulus = float(up(edge) if heavier else down(edge))
     if modulus >= 1.0:
         return np.inf if upward else -np.inf
     total = residual * modulus / (1.0 - modulus)

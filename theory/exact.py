@@ -14,7 +14,7 @@ from rltheory.tabular.mdp import DiscountedMDP
 
 def fractions(array: FloatArray | FractionArray) -> FractionArray:
     """Return an array of floats or Fractions as Fractions."""
-    return array if array.dtype == object else to_fractions(array)
+    return array.astype(object) if array.dtype == object else to_fractions(array.astype(float))
 
 
 def action_values(mdp: DiscountedMDP, values: FloatArray | FractionArray) -> FractionArray:
