@@ -125,8 +125,7 @@ def _certify(
     lightest = float((mdp.row_mass * float(totals.min())).lower) * (1 - slack)
     heaviest = float((mdp.row_mass * float(totals.max())).upper) * (1 + slack)
     mass = Bounds(np.asarray(lightest), np.asarray(heaviest))
-    bounds, low, high = fixed_point_bounds(values, image, error, mdp.discount, mass)
-    shift = 0.5 * (low + high) if np.isfinite(low + high) else 0.0
+    bounds, shift = fixed_point_bounds(values, image, error, mdp.discount, mass)
     return Evaluation(image + shift, bounds.lower, bounds.upper)
 
 

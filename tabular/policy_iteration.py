@@ -54,16 +54,17 @@ def policy_iteration(
         raise ValueError(f"arithmetic is {arithmetic!r}; expected 'float' or 'rational'")
     actions = start
     index = np.arange(mdp.states)
+    seen: set[bytes] = set()
     for iteration in range(1, max_iterations + 1):
-        evaluation = evaluate_policy(mdp, actions)
-        values = evaluation.values
+        values = evaluate_policy(mdp, actions).values
         q = action_values(mdp.rows, mdp.rewards, mdp.discount, values)
-        # Differences below the rounding of the evaluation are no evidence of an improvement.
-        noise = 2 * (sweep_error(mdp, values) + evaluation.gap)
-        improve = q.max(axis=1) > q[index, actions] + noise
-        if not improve.any():
-            return certified_solution(mdp, values, iteration, tolerance)
+        # Less than the rounding of a sweep is no evidence of an improvement. The rounding of the
+        # evaluation may still feign one, but then a policy comes back.
+        improve = q.max(axis=1) > q[index, actions] + 2 * sweep_error(mdp, values)
+        seen.add(actions.tobytes())
         actions = np.where(improve, q.argmax(axis=1), actions)
+        if actions.tobytes() in seen:
+            return certified_solution(mdp, values, iteration, tolerance)
     return certified_solution(mdp, values, max_iterations, tolerance)
 
 
@@ -91,11 +92,11 @@ def modified_policy_iteration(
         actions = q.argmax(axis=1)
         image = q[np.arange(mdp.states), actions]
         error = sweep_error(mdp, values)
-        bounds, low, high = fixed_point_bounds(values, image, error, mdp.discount, mdp.row_mass)
+        bounds, shift = fixed_point_bounds(values, image, error, mdp.discount, mdp.row_mass)
         if bounds.gap <= max(tolerance, rounding_floor(error, mdp.discount)):
             break
         # A constant error is known already: start the evaluation from the bracket's middle.
-        values = image + (0.5 * (low + high) if np.isfinite(low + high) else 0.0)
+        values = image + shift
         for _ in range(sweeps - 1):
             policy_bellman(mdp.rows, mdp.rewards, actions, mdp.discount, values, spare)
             values, spare = spare, values

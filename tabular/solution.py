@@ -65,18 +65,21 @@ class Evaluation:
 
 def fixed_point_bounds(
     values: FloatArray, image: FloatArray, error: float, discount: float, mass: Bounds
-) -> tuple[Bounds, float, float]:
+) -> tuple[Bounds, float]:
     """Enclose the fixed point of T from w = T v.
 
     values (S,) v; image (S,) w, off by at most `error`; mass encloses the row sums of every
-    kernel that T may use. Returns the enclosure and the two constants added to w.
+    kernel that T may use. Returns the enclosure and the constant that best corrects w: the
+    middle of the bracket, or 0 where the residual is mere rounding and says nothing.
     """
     residual = image - values
     low = float(down(down(residual.min()) - error))
     high = float(up(up(residual.max()) + error))
     down_shift = float(down(_geometric(low, discount, mass, upward=False) - error))
     up_shift = float(up(_geometric(high, discount, mass, upward=True) + error))
-    return Bounds(down(image + down_shift), up(image + up_shift)), down_shift, up_shift
+    bounds = Bounds(down(image + down_shift), up(image + up_shift))
+    informative = np.isfinite(down_shift + up_shift) and float(np.abs(residual).max()) > error
+    return bounds, 0.5 * (down_shift + up_shift) if informative else 0.0
 
 
 def sweep_error(mdp: DiscountedMDP, values: FloatArray) -> float:
@@ -100,8 +103,7 @@ def certified_solution(
     q = action_values(mdp.rows, mdp.rewards, mdp.discount, values)
     image = q.max(axis=1)
     error = sweep_error(mdp, values)
-    bounds, low, high = fixed_point_bounds(values, image, error, mdp.discount, mdp.row_mass)
-    shift = 0.5 * (low + high) if np.isfinite(low + high) else 0.0
+    bounds, shift = fixed_point_bounds(values, image, error, mdp.discount, mdp.row_mass)
     return Solution(
         values=image + shift,
         action_values=q + shift,

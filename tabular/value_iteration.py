@@ -69,7 +69,7 @@ def initial_vector(mdp: DiscountedMDP, initial_values: FloatArray | None) -> Flo
 def _certified(mdp: DiscountedMDP, values: FloatArray, image: FloatArray, tolerance: float) -> bool:
     """Whether iterating further is pointless: the gap is met, or rounding rules it out."""
     error = sweep_error(mdp, values)
-    bounds, _, _ = fixed_point_bounds(values, image, error, mdp.discount, mdp.row_mass)
+    bounds, _ = fixed_point_bounds(values, image, error, mdp.discount, mdp.row_mass)
     return bounds.gap <= max(tolerance, rounding_floor(error, mdp.discount))
 
 

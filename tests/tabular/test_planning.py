@@ -133,7 +133,7 @@ def test_average_reward_of_a_periodic_cycle():
 @settings(max_examples=30, deadline=None)
 def test_average_reward_is_the_limit_of_discounting(mdp):
     mixed = 0.5 * mdp.transitions + 0.5 / mdp.states
-    solution = relative_value_iteration(mdp.replace(transitions=mixed), tolerance=1e-6 * 1e6)
+    solution = relative_value_iteration(mdp.replace(transitions=mixed), tolerance=1.0)
     patient = mdp.replace(transitions=mixed, discount=1 - 1e-7)
     scale = np.abs(mdp.rewards).max()
     near = (1 - patient.discount) * policy_iteration(patient, tolerance=np.inf).values
