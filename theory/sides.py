@@ -20,6 +20,9 @@ from rltheory.analysis.rational import FractionArray
 Side = Bounds | Fraction | int | float | NDArray[Any]
 """One side of a statement: a scalar or an array; floats only where the theorem gives `rounding`."""
 
+_DECIMAL_BITS = 10_000
+"""Longer integers are written in hexadecimal; Python refuses 4300 decimal digits and more."""
+
 Kind = Literal["identity", "inequality", "rate", "separation", "counterexample"]
 State = Literal["satisfied", "violated", "inconclusive"]
 
@@ -83,6 +86,32 @@ def supremum(array: FractionArray) -> Fraction:
     return max((abs(Fraction(x)) for x in np.ravel(array)), default=Fraction(0))
 
 
+def scaled(side: Side, factor: float) -> Side:
+    """Return a side times a float, exactly for rationals and rounded outward for enclosures."""
+    if isinstance(side, Bounds):
+        return side * factor
+    array = np.asarray(side)
+    if array.dtype.kind == "f":
+        return array * factor
+    return np.asarray(_rationals(array) * Fraction(factor))
+
+
+def strengthened(side: Side, factor: float) -> Side:
+    """Return the smaller of side * factor and side / factor, entrywise, for 0 < factor < 1.
+
+    As the right side of left <= right it claims more: positive entries shrink, negative ones grow.
+    """
+    smaller = scaled(side, factor)
+    if isinstance(side, Bounds) and isinstance(smaller, Bounds):
+        return Bounds(
+            np.minimum(smaller.lower, down(side.lower / factor)),
+            np.minimum(smaller.upper, up(side.upper / factor)),
+        )
+    array = np.asarray(side)
+    larger = array / factor if array.dtype.kind == "f" else _rationals(array) / Fraction(factor)
+    return np.asarray(np.minimum(smaller, larger))
+
+
 def to_bounds(side: Side) -> Bounds:
     """Return a side as an enclosure; rationals are rounded outward to the nearest floats."""
     if isinstance(side, Bounds):
@@ -119,9 +148,18 @@ def describe(side: Side) -> str:
         shape = side.lower.shape
     else:
         array = np.asarray(side, dtype=object)
-        parts = [str(x) if isinstance(x, Fraction | int) else repr(float(x)) for x in array.ravel()]
+        parts = [_text(x) for x in array.ravel().tolist()]
         shape = array.shape
     return parts[0] if shape == () else "(" + ", ".join(parts) + ")"
+
+
+def _text(entry: Any) -> str:
+    if not isinstance(entry, Fraction | int):
+        return repr(float(entry))
+    exact = Fraction(entry)
+    if max(exact.numerator.bit_length(), exact.denominator.bit_length()) < _DECIMAL_BITS:
+        return str(exact)
+    return f"{exact.numerator:#x}/{exact.denominator:#x}"
 
 
 def _certain(side: Any, name: str, rounding: float | None) -> Bounds | FractionArray:
@@ -134,9 +172,7 @@ def _certain(side: Any, name: str, rounding: float | None) -> Bounds | FractionA
     if array.dtype.kind in "iub" or (
         array.dtype == object and all(isinstance(x, Fraction | int) for x in array.ravel())
     ):
-        exact = np.empty(array.shape, dtype=object)
-        exact.ravel()[:] = [Fraction(x) for x in array.ravel().tolist()]
-        return exact
+        return _rationals(array)
     if array.dtype.kind != "f":
         raise TypeError(f"the {name} side is {type(side).__name__} of dtype {array.dtype}")
     if np.isnan(array).any():
@@ -147,6 +183,12 @@ def _certain(side: Any, name: str, rounding: float | None) -> Bounds | FractionA
             "(rltheory.theory.sides.rounded, enclose), or give the theorem `rounding`"
         )
     return enclose(array, rounding)
+
+
+def _rationals(array: NDArray[Any]) -> FractionArray:
+    exact = np.empty(array.shape, dtype=object)
+    exact.ravel()[:] = [Fraction(x) for x in array.ravel().tolist()]
+    return exact
 
 
 def _compare_exact(kind: Kind, left: FractionArray, right: FractionArray) -> Comparison:

@@ -6,7 +6,7 @@ the same attempt refutes the control, a variant made slightly false on purpose.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from rltheory.theory.sides import Kind, Side
 from rltheory.theory.tape import Tape
@@ -58,6 +58,13 @@ class Theorem:
     cost: one evaluation in units of about 5 ms; divides the number of instances.
     details(instance): what else to report about the decisive instance, JSON values (for a rate,
         the range of the parameter that was covered).
+    sharpness: in (0, 1), how far the constant may be turned: the claim strengthened by this factor
+        must be refuted (positive entries of the right side are multiplied by it, negative ones
+        divided). Closer to 1 is a stronger record. Identities ignore it: there the right side is
+        multiplied by 1 + 2 ** -20. See `rltheory.theory.mutations`.
+    mutable_side: the side whose constant is turned; "left" where the right side is zero by form
+        (the left side's positive entries are then divided by `sharpness`). A statement 0 <= a - b
+        has no constant to turn: state b <= a instead.
     """
 
     id: str
@@ -75,6 +82,8 @@ class Theorem:
     rounding: Callable[[Any], float] | None = None
     cost: float = 1.0
     details: Callable[[Any], Mapping[str, Any]] | None = None
+    sharpness: float = 0.5
+    mutable_side: Literal["left", "right"] = "right"
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -85,6 +94,14 @@ class Theorem:
             raise TypeError(f"{self.id}: hypotheses is a string; expected a tuple of strings")
         if not self.cost > 0:
             raise ValueError(f"{self.id}: cost is {self.cost}; expected a positive number")
+        if not 0 < self.sharpness < 1:
+            raise ValueError(
+                f"{self.id}: sharpness is {self.sharpness}; expected a number strictly inside (0, 1)"
+            )
+        if self.mutable_side not in ("left", "right"):
+            raise ValueError(
+                f"{self.id}: mutable_side is {self.mutable_side!r}; expected 'left' or 'right'"
+            )
 
 
 def false_twin(theorem: Theorem) -> Theorem:
