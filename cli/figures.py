@@ -1,0 +1,102 @@
+"""`rltheory figures`: draw figures again, each as PDF, PNG, CSV and JSON."""
+
+import argparse
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed
+
+from rltheory.analysis.plotting import writable_folder
+from rltheory.paper_figures import registry
+
+EXAMPLES = """examples:
+  rltheory figures --list                     what there is
+  rltheory figures                            all of them, into out/figures
+  rltheory figures planners 'robust-*'        some of them; globs in quotes
+  rltheory figures --scale paper --out paper  larger instances, finer curves
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to an argparse subparsers object."""
+    parser = subparsers.add_parser(
+        "figures",
+        help="draw figures with their data",
+        description="Draw figures: for each a PDF, a PNG, its data as CSV, and a JSON with title, "
+        "caption, source, settings and seed. The same call gives the same bytes.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME|GLOB", help="which figures (all)")
+    parser.add_argument("--out", type=Path, default=Path("out/figures"), metavar="DIR")
+    parser.add_argument(
+        "--scale", choices=registry.SCALES, default="quick", help="size of the instances (quick)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random instances (0)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    parser.add_argument("--list", action="store_true", help="list the figures and stop")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Draw what was asked; return 0, or 1 if a figure failed (the others are still drawn)."""
+    chosen = registry.select(arguments.names)
+    if arguments.list:
+        width = max(len(figure.name) for figure in chosen)
+        for figure in chosen:
+            print(f"{figure.name:{width}}  {figure.title}")
+        return 0
+    failures = draw_all(
+        [figure.name for figure in chosen],
+        arguments.out,
+        scale=arguments.scale,
+        seed=arguments.seed,
+        jobs=arguments.jobs,
+    )
+    return 1 if failures else 0
+
+
+def draw_all(
+    names: Sequence[str], folder: Path, *, scale: str = "quick", seed: int = 0, jobs: int = 2
+) -> list[str]:
+    """Draw figures in `jobs` processes, print a line for each as it comes; return the failures.
+
+    Raises ValueError if seed or jobs is out of range, OSError if the folder cannot be written.
+    """
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; expected a nonnegative integer")
+    if jobs < 1:
+        raise ValueError(f"jobs is {jobs}; expected at least 1")
+    writable_folder(folder)
+    failures = []
+    for name, seconds, trouble in _outcomes(names, folder, scale, seed, jobs):
+        if trouble:
+            failures.append(name)
+            print(f"{name} failed:\n{trouble}", file=sys.stderr, flush=True)
+        else:
+            print(f"{folder / name}.png  {seconds:.1f} s", flush=True)
+    return failures
+
+
+def _outcomes(
+    names: Sequence[str], folder: Path, scale: str, seed: int, jobs: int
+) -> Iterator[tuple[str, float, str]]:
+    if jobs == 1 or len(names) == 1:
+        yield from (_draw(name, folder, scale, seed) for name in names)
+        return
+    pool = Parallel(n_jobs=min(jobs, len(names)), return_as="generator_unordered")
+    yield from pool(delayed(_draw)(name, folder, scale, seed) for name in names)
+
+
+def _draw(name: str, folder: Path, scale: str, seed: int) -> tuple[str, float, str]:
+    """Return the name, the seconds it took, and the traceback of a failure, empty if none."""
+    start = time.perf_counter()
+    try:
+        registry.render(name, folder, scale=scale, seed=seed)
+    except Exception:
+        return name, time.perf_counter() - start, traceback.format_exc()
+    return name, time.perf_counter() - start, ""

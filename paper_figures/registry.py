@@ -1,0 +1,108 @@
+"""All figures: every module of this package that offers `FIGURE` is one.
+
+A figure answers one question; drawing it is a function of the scale and the seed alone, so the
+same call gives the same files, byte for byte.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rltheory import paper_figures
+from rltheory.analysis import plotting
+
+SCALES = ("quick", "paper")
+
+Drawing = tuple[Any, plotting.Rows]
+"""A Matplotlib figure and the rows it shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A figure that can be drawn again.
+
+    name: as on the command line and in file names; title: a few words; caption: complete
+    sentences that answer the figure's question; source: author, year, number in the work.
+    draw(scale, seed): the picture and its data; settings: the parameters of each scale.
+    """
+
+    name: str
+    title: str
+    caption: str
+    source: str
+    draw: Callable[[str, int], Drawing]
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@cache
+def figures() -> tuple[Figure, ...]:
+    """Return all figures, ordered by name. Raises ValueError if two share a name."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(paper_figures.__path__))
+    found: dict[str, Figure] = {}
+    for module in modules:
+        figure = getattr(
+            importlib.import_module(f"{paper_figures.__name__}.{module}"), "FIGURE", None
+        )
+        if figure is None:
+            continue
+        if figure.name in found:
+            raise ValueError(f"two figures are called {figure.name!r}; names must be unique")
+        found[figure.name] = figure
+    return tuple(found[name] for name in sorted(found))
+
+
+def select(patterns: Iterable[str] = ()) -> tuple[Figure, ...]:
+    """Return the figures whose name matches one of the patterns (globs), all if there are none.
+
+    Raises ValueError, listing near matches, for a pattern that matches nothing.
+    """
+    known = {figure.name: figure for figure in figures()}
+    wanted = [patterns] if isinstance(patterns, str) else list(patterns)
+    chosen: set[str] = set()
+    for pattern in wanted:
+        matches = [name for name in known if fnmatchcase(name, pattern)]
+        if not matches:
+            raise ValueError(_unknown(pattern, list(known)))
+        chosen.update(matches)
+    return tuple(known[name] for name in sorted(chosen if wanted else known))
+
+
+def render(
+    name: str, folder: str | Path, *, scale: str = "quick", seed: int = 0
+) -> dict[str, Path]:
+    """Draw the figure called `name` and save it into `folder`; return its files by kind.
+
+    Writes the picture as pdf and png, the data as csv, and a json with the title, the caption,
+    the source, the settings and the seed. Raises ValueError for an unknown name or scale,
+    OSError if the folder cannot be written.
+    """
+    (figure,) = select([name])
+    if scale not in SCALES:
+        raise ValueError(f"scale is {scale!r}; expected one of {SCALES}")
+    about = {
+        "name": figure.name,
+        "title": figure.title,
+        "caption": figure.caption,
+        "source": figure.source,
+        "scale": scale,
+        "seed": seed,
+        "settings": dict(figure.settings.get(scale, {})),
+        "version": version("rltheory"),
+    }
+    with plotting.style():
+        picture, rows = figure.draw(scale, seed)
+        return plotting.save(picture, rows, about, folder, figure.name)
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    near += [other for other in known if name.strip("*") in other and other not in near][:3]
+    hint = f"did you mean {', '.join(near)}?" if near else "`rltheory figures --list` shows all"
+    return f"unknown figure {name!r}; {hint}"
