@@ -1,0 +1,243 @@
+"""Intervals of probabilities, and the L-infinity ball, which is one around the nominal row.
+
+All lower bounds are taken first; what is missing to 1 fills the states by ascending value up to
+their upper bounds. Source: Givan, Leach and Dean (2000); Nilim and El Ghaoui (2005), section 4.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import sparse
+
+from rltheory.analysis.arrays import ROW_SUM_TOLERANCE, FloatArray, as_float_array, check_finite
+from rltheory.tabular.uncertainty.base import (
+    Ball,
+    Inner,
+    Rows,
+    UncertaintySet,
+    parameter,
+    run,
+)
+from rltheory.tabular.uncertainty.bisection import penalised_by_bisection
+from rltheory.tabular.uncertainty.rows import ascending, gather, scratch, sort
+
+
+@dataclass(frozen=True, eq=False)
+class Interval(UncertaintySet):
+    """All distributions with lower <= q <= upper in every entry; the nominal row plays no part.
+
+    lower, upper: in [0, 1], arrays that broadcast to the kernel ((S, A, S) for an MDP), or CSR
+    matrices (S * A, S) with the sparsity pattern of a sparse MDP's kernel.
+    Raises ValueError if lower exceeds upper, or if the bounds of a row admit no distribution.
+    """
+
+    lower: Any
+    upper: Any
+
+    def __post_init__(self) -> None:
+        for name in ("lower", "upper"):
+            given = getattr(self, name)
+            bound = sparse.csr_array(given) if sparse.issparse(given) else given
+            entries = bound.data if sparse.issparse(bound) else as_float_array(given, name)
+            check_finite(entries, name)
+            if entries.size and not (entries.min() >= 0.0 and entries.max() <= 1.0):
+                bad = entries.min() if entries.min() < 0.0 else entries.max()
+                raise ValueError(f"{name} holds {bad}; expected probabilities in [0, 1]")
+            object.__setattr__(self, name, bound if sparse.issparse(bound) else entries)
+        if sparse.issparse(self.lower) != sparse.issparse(self.upper):
+            raise TypeError("lower and upper must both be dense or both be CSR; got one of each")
+
+    def budgets(self, shape: tuple[int, ...]) -> FloatArray:
+        """Return zeros (n,): nothing widens the intervals."""
+        return np.zeros(int(np.prod(shape, dtype=np.int64)))
+
+    def check(self, rows: Rows, used: NDArray[np.bool_]) -> None:
+        """See `UncertaintySet.check`: every used row must admit a distribution."""
+        low, high = self._bounds(rows)
+        least, most = (np.asarray(rows.matrix(part).sum(axis=1)) for part in (low, high))
+        crossed = np.asarray(rows.matrix((low > high).astype(np.float64)).sum(axis=1)) > 0
+        slack = ROW_SUM_TOLERANCE
+        bad = np.flatnonzero(used & (crossed | (least > 1 + slack) | (most < 1 - slack)))
+        if len(bad):
+            raise ValueError(
+                f"lower and upper admit no distribution in row {bad[0]}: they sum to "
+                f"{least[bad[0]]:.10g} and {most[bad[0]]:.10g}; expected lower <= upper in every "
+                "entry, sums of at most 1 and at least 1"
+            )
+
+    def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
+        """See `UncertaintySet.solve`: exact, so that lower and upper agree."""
+        low, high = self._bounds(rows)
+        order = ascending(rows, values)
+        layout = (low, high, rows.starts, rows.columns, values, order)
+        run(partial(_fill, *layout, budgets, 1.0, inner.upper, inner.multiplier), rows)
+        inner.lower[:] = inner.upper
+        inner.multiplier[:] = 0.0
+        return inner
+
+    def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
+        """See `UncertaintySet.members`."""
+        low, high = self._bounds(rows)
+        return rows.matrix(_filled(rows, low, high, values, budgets, 1.0))
+
+    def _bounds(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
+        """Return the bounds in the layout of the rows; views where they are stored that way."""
+        return _on_layout(self.lower, "lower", rows), _on_layout(self.upper, "upper", rows)
+
+
+@dataclass(frozen=True, eq=False)
+class LInf(Ball):
+    """The largest change of a single probability is at most `radius`, a scalar or one per row.
+
+    Raises ValueError for a negative radius.
+    """
+
+    radius: Any
+    moves_anywhere = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "radius", parameter(self.radius, "radius"))
+
+    def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
+        """See `UncertaintySet.solve`: exact, so that lower and upper agree."""
+        order = ascending(rows, values)
+        layout = (rows.data, rows.data, rows.starts, rows.columns, values, order)
+        run(partial(_fill, *layout, budgets, np.nan, inner.upper, inner.multiplier), rows)
+        inner.lower[:] = inner.upper
+        return inner
+
+    def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
+        """See `UncertaintySet.members`."""
+        return rows.matrix(_filled(rows, rows.data, rows.data, values, budgets, np.nan))
+
+    def penalised(
+        self, rows: Rows, values: FloatArray, multipliers: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """See `Ball.penalised`."""
+        return penalised_by_bisection(self, rows, values, multipliers, largest=1.0)
+
+
+def _on_layout(bound: Any, name: str, rows: Rows) -> FloatArray:
+    if sparse.issparse(bound):
+        if not (
+            rows.is_sparse
+            and np.array_equal(bound.indptr, rows.starts)
+            and np.array_equal(bound.indices, rows.columns)
+        ):
+            raise ValueError(f"{name} is CSR; expected the sparsity pattern of the nominal kernel")
+        return np.ascontiguousarray(bound.data, dtype=np.float64)
+    if bound.size == rows.count * rows.states and not rows.is_sparse:
+        return np.asarray(bound.reshape(-1))
+    if rows.is_sparse and bound.ndim:
+        raise ValueError(f"{name} is dense; expected a scalar or CSR, as the kernel is sparse")
+    try:
+        full = np.broadcast_to(bound, (rows.count, rows.states))
+    except ValueError:
+        raise ValueError(
+            f"{name} has shape {bound.shape}; expected a shape that fits "
+            f"({rows.count}, {rows.states})"
+        ) from None
+    if rows.is_sparse:
+        return np.full(len(rows.data), float(bound))
+    return np.ascontiguousarray(full).reshape(-1)
+
+
+def _filled(
+    rows: Rows,
+    low: FloatArray,
+    high: FloatArray,
+    values: FloatArray,
+    widths: FloatArray,
+    mass: float,
+) -> FloatArray:
+    out = np.empty(len(rows.data))
+    order = ascending(rows, values)
+    layout = (low, high, rows.starts, rows.columns, values, order, widths, mass)
+    run(partial(_fill_into, *layout, out), rows)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _taken(low, v, width):  # type: ignore[no-untyped-def]
+    """Return sum max(low - width, 0) and the same weighted by v, each in four partial sums."""
+    n = len(low)
+    a = b = c = d = e = f = g = h = 0.0
+    whole = n - n % 4
+    for k in range(0, whole, 4):
+        w, x = max(low[k] - width, 0.0), max(low[k + 1] - width, 0.0)
+        y, z = max(low[k + 2] - width, 0.0), max(low[k + 3] - width, 0.0)
+        a += w
+        b += x
+        c += y
+        d += z
+        e += w * v[k]
+        f += x * v[k + 1]
+        g += y * v[k + 2]
+        h += z * v[k + 3]
+    for k in range(whole, n):
+        w = max(low[k] - width, 0.0)
+        a += w
+        e += w * v[k]
+    return (a + b) + (c + d), (e + f) + (g + h)
+
+
+@njit(cache=True, nogil=True)
+def _fill(  # type: ignore[no-untyped-def]
+    lows, highs, starts, columns, values, order, widths, mass, out, multiplier, start, stop
+):
+    space, ranks = scratch(starts, columns)
+    for i in range(start, stop):
+        low, high = lows[starts[i] : starts[i + 1]], highs[starts[i] : starts[i + 1]]
+        n, width = len(low), widths[i]
+        v = gather(columns, starts[i], starts[i + 1], values, space)
+        rank = sort(columns, v, order, ranks)
+        taken, total = _taken(low, v, width)
+        left = (np.sum(low) if np.isnan(mass) else mass) - taken
+        pivot = 0
+        while pivot < n:
+            j = rank[pivot]
+            room = min(high[j] + width, 1.0) - max(low[j] - width, 0.0)
+            if room >= left:
+                total += left * v[j]
+                break
+            total += room * v[j]
+            left -= room
+            pivot += 1
+        out[i] = total
+        if np.isnan(mass):
+            multiplier[i] = _widening(low, v, rank, width, min(pivot, n - 1))
+
+
+@njit(cache=True, nogil=True)
+def _widening(p, v, rank, width, pivot):  # type: ignore[no-untyped-def]
+    """Return minus the derivative in the width: what lies below the pivot rises, above it falls."""
+    middle, slope = v[rank[pivot]], 0.0
+    for r in range(len(p)):
+        j = rank[r]
+        if r < pivot and p[j] + width < 1.0:
+            slope += middle - v[j]
+        elif r > pivot and p[j] > width:
+            slope += v[j] - middle
+    return slope
+
+
+@njit(cache=True, nogil=True)
+def _fill_into(lows, highs, starts, columns, values, order, widths, mass, out, start, stop):  # type: ignore[no-untyped-def]
+    space, ranks = scratch(starts, columns)
+    for i in range(start, stop):
+        begin = starts[i]
+        low, high = lows[begin : starts[i + 1]], highs[begin : starts[i + 1]]
+        width = widths[i]
+        v = gather(columns, begin, starts[i + 1], values, space)
+        rank = sort(columns, v, order, ranks)
+        left = (np.sum(low) if np.isnan(mass) else mass) - _taken(low, v, width)[0]
+        for r in range(len(low)):
+            j = rank[r]
+            floor = max(low[j] - width, 0.0)
+            raised = max(min(min(high[j] + width, 1.0) - floor, left), 0.0)
+            out[begin + j] = floor + raised
+            left -= raised

@@ -1,0 +1,233 @@
+"""Total variation and L1 balls: the adversary strips mass from the best states.
+
+inf over TV(q, p) <= rho of q . v moves rho of mass from the largest values to the smallest one; the
+dual is max over alpha of E_p[min(v, alpha)] - rho (alpha - min v). TV means half the L1 distance.
+Sources: Iyengar (2005), section 3; Ho, Petrik and Wiesemann (2018); the values are sorted once per
+sweep, so that a row costs one inner product and the states that it loses.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numba import njit
+from scipy import sparse
+
+from rltheory.analysis.arrays import FloatArray
+from rltheory.tabular.kernels import dot
+from rltheory.tabular.uncertainty.base import (
+    Ball,
+    Inner,
+    Rows,
+    UncertaintySet,
+    parameter,
+    run,
+    spread,
+)
+from rltheory.tabular.uncertainty.rows import ascending, gather, scratch, sort
+
+SUPPORTS = ("simplex", "nominal")
+
+
+@dataclass(frozen=True, eq=False)
+class TotalVariation(Ball):
+    """Half the L1 distance to the nominal row is at most `radius`, a scalar or one per row.
+
+    support: "simplex", mass may move to any state (the least value of all), or "nominal", only
+    within the states that the nominal row reaches. A radius of 1 or more reaches every member.
+    Raises ValueError for a negative radius or an unknown support.
+    """
+
+    radius: Any
+    support: str = "simplex"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "radius", parameter(self.radius, "radius"))
+        if self.support not in SUPPORTS:
+            raise ValueError(f"support is {self.support!r}; expected one of {SUPPORTS}")
+
+    def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
+        """See `UncertaintySet.solve`: exact, so that lower and upper agree."""
+        order, lowest = ascending(rows, values), self._lowest(values)
+        layout = (rows.data, rows.starts, rows.columns, values, order, lowest)
+        run(partial(_strip, *layout, budgets, inner.upper, inner.multiplier), rows)
+        inner.lower[:] = inner.upper
+        return inner
+
+    def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
+        """See `UncertaintySet.members`."""
+        order, lowest = ascending(rows, values), self._lowest(values)
+        data, moved, target = rows.data.copy(), np.zeros(rows.count), np.zeros(rows.count, np.int64)
+        layout = (rows.data, rows.starts, rows.columns, values, order, lowest)
+        run(partial(_strip_into, *layout, budgets, data, moved, target), rows)
+        return moved_to(rows, data, moved, target)
+
+    def penalised(
+        self, rows: Rows, values: FloatArray, multipliers: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """See `Ball.penalised`: E_p[min(v, min v + multiplier)]."""
+        total, above = np.empty(rows.count), np.empty(rows.count)
+        layout = (rows.data, rows.starts, rows.columns, values, self._lowest(values))
+        run(partial(_cap, *layout, multipliers, total, above), rows)
+        return total, above
+
+    def _lowest(self, values: FloatArray) -> float:
+        """The value that mass is moved to; NaN asks for the least one of each row's support."""
+        return float(values.min()) if self.support == "simplex" else np.nan
+
+
+@dataclass(frozen=True, eq=False)
+class L1(Ball):
+    """The L1 distance to the nominal row is at most `radius`: a TV ball of half the radius.
+
+    Raises ValueError for a negative radius.
+    """
+
+    radius: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "radius", parameter(self.radius, "radius"))
+
+    def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
+        """See `UncertaintySet.solve`."""
+        TotalVariation(0.0).solve(rows, values, 0.5 * budgets, inner)
+        inner.multiplier[:] *= 0.5
+        return inner
+
+    def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
+        """See `UncertaintySet.members`."""
+        return TotalVariation(0.0).members(rows, values, 0.5 * budgets, inner)
+
+    def penalised(
+        self, rows: Rows, values: FloatArray, multipliers: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """See `Ball.penalised`."""
+        value, distance = TotalVariation(0.0).penalised(rows, values, 2.0 * multipliers)
+        return value, 2.0 * distance
+
+
+@dataclass(frozen=True, eq=False)
+class PenalisedTotalVariation(UncertaintySet):
+    """min over q of q . v + penalty * TV(q, p), which is E_p[min(v, min v + penalty)].
+
+    penalty: nonnegative, a scalar or one per row. Raises ValueError if it is negative.
+    """
+
+    penalty: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "penalty", parameter(self.penalty, "penalty"))
+
+    def budgets(self, shape: tuple[int, ...]) -> FloatArray:
+        """Return the penalty of each row, (n,)."""
+        return spread(self.penalty, "penalty", shape)
+
+    def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
+        """See `UncertaintySet.solve`; the multipliers are the penalties."""
+        total, _ = TotalVariation(0.0).penalised(rows, values, budgets)
+        inner.lower[:] = inner.upper[:] = total
+        inner.multiplier[:] = budgets
+        return inner
+
+    def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
+        """See `UncertaintySet.members`: all mass above min v + penalty goes to the least value."""
+        ball = TotalVariation(0.0)
+        _, above = ball.penalised(rows, values, budgets)
+        return ball.members(rows, values, above, inner)
+
+
+def moved_to(rows: Rows, data: FloatArray, moved: FloatArray, target: Any) -> Any:
+    """Return the kernel of entries `data` with `moved` (n,) of mass added at states `target`."""
+    kernel = rows.matrix(data)
+    if not rows.is_sparse:
+        kernel[np.arange(rows.count), target] += moved
+        return kernel
+    pairs = (np.arange(rows.count), target)
+    kernel = sparse.csr_array(kernel + sparse.coo_array((moved, pairs), shape=kernel.shape))
+    kernel.eliminate_zeros()
+    kernel.sort_indices()
+    return kernel
+
+
+@njit(cache=True, nogil=True)
+def _least(p, v):  # type: ignore[no-untyped-def]
+    """Return the least value that a row gives mass to."""
+    least = np.inf
+    for k in range(len(p)):
+        if p[k] > 0.0 and v[k] < least:
+            least = v[k]
+    return least
+
+
+@njit(cache=True, nogil=True)
+def _strip(  # type: ignore[no-untyped-def]
+    data, starts, columns, values, order, lowest, budgets, out, multiplier, start, stop
+):
+    space, ranks = scratch(starts, columns)
+    for i in range(start, stop):
+        p = data[starts[i] : starts[i + 1]]
+        v = gather(columns, starts[i], starts[i + 1], values, space)
+        rank = sort(columns, v, order, ranks)
+        low = _least(p, v) if np.isnan(lowest) else lowest
+        left, lost, excess = budgets[i], 0.0, 0.0
+        k = len(p) - 1
+        while k >= 0:
+            j = rank[k]
+            excess = v[j] - low
+            if excess <= 0.0 or p[j] >= left:
+                break
+            lost += p[j] * excess
+            left -= p[j]
+            k -= 1
+        if k >= 0 and excess > 0.0:
+            lost += left * excess
+            multiplier[i] = excess
+        else:
+            multiplier[i] = 0.0
+        out[i] = dot(p, v) - lost
+
+
+@njit(cache=True, nogil=True)
+def _strip_into(  # type: ignore[no-untyped-def]
+    data, starts, columns, values, order, lowest, budgets, out, moved, target, start, stop
+):
+    space, ranks = scratch(starts, columns)
+    least = np.argmin(values)
+    for i in range(start, stop):
+        begin = starts[i]
+        p = data[begin : starts[i + 1]]
+        v = gather(columns, begin, starts[i + 1], values, space)
+        rank = sort(columns, v, order, ranks)
+        low, state = lowest, least
+        if np.isnan(lowest):
+            low = _least(p, v)
+            for k in range(len(p)):
+                if p[k] > 0.0 and v[k] == low:
+                    state = columns[begin + k] if len(columns) > 0 else k
+                    break
+        left = budgets[i]
+        for k in range(len(p) - 1, -1, -1):
+            j = rank[k]
+            if left <= 0.0 or v[j] <= low:
+                break
+            taken = min(p[j], left)
+            out[begin + j] = p[j] - taken
+            left -= taken
+        target[i] = state
+        moved[i] = budgets[i] - left
+
+
+@njit(cache=True, nogil=True)
+def _cap(data, starts, columns, values, lowest, caps, total, above, start, stop):  # type: ignore[no-untyped-def]
+    space, _ = scratch(starts, columns)
+    for i in range(start, stop):
+        p = data[starts[i] : starts[i + 1]]
+        v = gather(columns, starts[i], starts[i + 1], values, space)
+        cap = caps[i] + (_least(p, v) if np.isnan(lowest) else lowest)
+        kept = moved = 0.0
+        for k in range(len(p)):
+            kept += p[k] * min(v[k], cap)
+            moved += p[k] if v[k] > cap else 0.0
+        total[i] = kept
+        above[i] = moved
