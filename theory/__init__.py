@@ -1,1 +1,6 @@
 """Theorem records and the engine that tries to refute them."""
+
+from rltheory.theory.engine import falsify, replay, verify
+from rltheory.theory.registry import theorems
+
+__all__ = ["falsify", "replay", "theorems", "verify"]

@@ -232,7 +232,10 @@ def _compare_bounds(kind: Kind, left: Bounds, right: Bounds) -> Comparison:
     state: State
     if kind == "identity":
         margin = float(np.min(np.minimum(excess, -slack)))
-        state = "violated" if margin < 0 else "satisfied"
+        # An enclosure without end is consistent with anything: it shows nothing.
+        state = "satisfied" if np.isfinite(resolution) else "inconclusive"
+        if margin < 0:
+            state = "violated"
     elif kind in ("separation", "counterexample"):
         margin = float(np.min(slack))
         state = "satisfied" if margin > 0 else "inconclusive"

@@ -96,7 +96,7 @@ class Theorem:
             raise ValueError(f"{self.id}: cost is {self.cost}; expected a positive number")
         if not 0 < self.sharpness < 1:
             raise ValueError(
-                f"{self.id}: sharpness is {self.sharpness}; expected a number strictly inside (0, 1)"
+                f"{self.id}: sharpness is {self.sharpness}; expected a number inside (0, 1)"
             )
         if self.mutable_side not in ("left", "right"):
             raise ValueError(

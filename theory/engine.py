@@ -1,0 +1,260 @@
+"""The engine: every theorem is attacked, its false twin must fall, and a verdict says the rest.
+
+A theorem whose control survives is untested, whatever its own instances say: the attack that
+spared a false statement proves nothing about a true one.
+"""
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from os import PathLike
+
+import joblib
+import numpy as np
+
+from rltheory.theory import registry
+from rltheory.theory.mutations import MutatedSides, Mutation, mutations
+from rltheory.theory.search import BUDGETS, Budget, attack, documented
+from rltheory.theory.store import Store, fingerprint
+from rltheory.theory.theorem import Theorem, false_twin
+from rltheory.theory.verdict import EXISTENTIAL, Attempt, Instance, Result, Verdict
+
+_FEW = 3
+"""Up to this many theorems run in the calling process: starting workers would take longer."""
+
+
+def verify(
+    ids: str | Iterable[str | Theorem] = (),
+    *,
+    budget: str = "standard",
+    seed: int = 0,
+    jobs: int | None = None,
+    store: str | PathLike[str] | None = None,
+    resume: bool = False,
+    on_result: Callable[[Result], None] | None = None,
+) -> tuple[Result, ...]:
+    """Return the verdicts on the theorems that match `ids` (names, globs or records; all if none).
+
+    budget: "quick", "standard" or "deep". jobs: processes, by default one per core; the results do
+    not depend on it. store: a JSON-lines file to which each result is appended when it is known.
+    resume: take from the store what was done with the same seed, budget and source. on_result is
+    called with each result as it comes. Results are ordered by id.
+    Raises ValueError for an unknown id or budget, OSError if the store cannot be written.
+    """
+    chosen = chosen_theorems(ids)
+    budget_named(budget)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; expected an integer of at least 0")
+    if resume and store is None:
+        raise ValueError("resume needs the store that holds the earlier results")
+    log = Store(store) if store is not None else None
+    results: list[Result] = []
+    if log is not None:
+        log.prepare()
+        if resume:
+            results = log.finished(chosen, budget, seed)
+    done = {result.theorem for result in results}
+    for result in results:
+        if on_result:
+            on_result(result)
+    for result in _run([t for t in chosen if t.id not in done], budget, seed, jobs):
+        if log is not None:
+            log.append(result)
+        results.append(result)
+        if on_result:
+            on_result(result)
+    return tuple(sorted(results, key=lambda result: result.theorem))
+
+
+def falsify(theorem: str | Theorem, *, budget: str = "deep", seed: int = 0) -> tuple[bool, Attempt]:
+    """Search for a counterexample as hard as `budget` says; whether it refutes, and the attempt.
+
+    The attempt's `worst` is the instance nearest to a violation, or one that violates. For
+    separations and counterexamples the search is for a witness; refuted means none was found.
+    Raises ValueError for an unknown id or budget, or if the record's own functions raise.
+    """
+    record = registry.find(theorem) if isinstance(theorem, str) else theorem
+    attempt = attack(record, budget_named(budget), seed)
+    if attempt.error:
+        raise ValueError(attempt.error)
+    return _refuted(record, attempt), attempt
+
+
+def replay(instance: Instance, theorem: Theorem | None = None) -> tuple[bool, Instance]:
+    """Evaluate a kept instance again; whether both sides have the same bits, and the new one.
+
+    The theorem is looked up by the instance's id unless it is given.
+    Raises ValueError if the theorem or the role is unknown, or its functions raise.
+    """
+    record = registry.find(instance.theorem) if theorem is None else theorem
+    found = documented(
+        variant(record, instance.role),
+        instance.role,
+        instance.size,
+        instance.seed,
+        np.asarray(instance.vector, dtype=np.float64),
+    )
+    return found.digest == instance.digest, found
+
+
+def variant(theorem: Theorem, role: str) -> Theorem:
+    """Return the theorem itself, its control or one of its mutations, by the name of the role."""
+    variants: dict[str, Theorem] = {"theorem": theorem, "control": false_twin(theorem)}
+    variants.update(mutations(theorem))
+    if role not in variants:
+        raise ValueError(f"role is {role!r}; expected one of {', '.join(variants)}")
+    return variants[role]
+
+
+def mutation_refuted(
+    theorem: Theorem, mutation: Mutation, *, budget: str = "quick", seed: int = 0
+) -> tuple[bool, Attempt]:
+    """Attack the theorem with its sign or constant turned; whether it was refuted, and the attempt.
+
+    Raises ValueError if the mutation changed nothing on any instance, so that it could not be
+    refuted: the record then needs another form of statement, or `mutable_side`.
+    """
+    limits = budget_named(budget)
+    witness = None
+    if theorem.kind in EXISTENTIAL:
+        witness = attack(theorem, limits, seed, stop=True)
+    mutated = variant(theorem, mutation)
+    attempt = attack(mutated, limits, seed, role=mutation, stop=True)
+    if attempt.error:
+        raise ValueError(attempt.error)
+    refuted = _refuted(theorem, attempt, witness)
+    if not refuted and isinstance(mutated.sides, MutatedSides) and not mutated.sides.effective:
+        raise ValueError(
+            f"{theorem.id}: turning the {mutation} changes nothing, the {theorem.mutable_side} "
+            "side is zero on every instance; state it so that a constant shows, or set mutable_side"
+        )
+    return refuted, attempt
+
+
+def examine(theorem: Theorem, budget: str, seed: int) -> Result:
+    """Return the verdict on one theorem: its attack, then that on its control."""
+    limits = budget_named(budget)
+    start = time.perf_counter()
+    attempt = attack(theorem, limits, seed)
+    control = attack(false_twin(theorem), limits, seed, role="control", stop=True)
+    fallen = not control.error and _refuted(theorem, control, attempt)
+    verdict, reason = _conclude(theorem, attempt, control, fallen)
+    return Result(
+        theorem=theorem.id,
+        title=theorem.title,
+        kind=theorem.kind,
+        verdict=verdict,
+        label=_label(verdict, attempt),
+        reason=reason,
+        attempt=attempt,
+        control=control,
+        control_refuted=fallen,
+        budget=budget,
+        seed=seed,
+        fingerprint=fingerprint(theorem),
+        seconds=time.perf_counter() - start,
+        versions=versions(),
+    )
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions that the results depend on, by name."""
+    names = ("rltheory", "numpy", "scipy", "numba", "python-flint")
+    found = {"python": platform.python_version()}
+    return found | {name: importlib.metadata.version(name) for name in names}
+
+
+def budget_named(name: str) -> Budget:
+    """Return the budget called `name`. Raises ValueError, listing the names, if there is none."""
+    if name not in BUDGETS:
+        raise ValueError(f"budget is {name!r}; expected one of {', '.join(BUDGETS)}")
+    return BUDGETS[name]
+
+
+def chosen_theorems(ids: str | Iterable[str | Theorem]) -> tuple[Theorem, ...]:
+    """Return the records for names, globs or records, ordered by id; all registered if none."""
+    wanted = [ids] if isinstance(ids, str | Theorem) else list(ids)
+    records = [item for item in wanted if isinstance(item, Theorem)]
+    patterns = [item for item in wanted if isinstance(item, str)]
+    named = registry.select(patterns) if patterns or not records else ()
+    return registry.ordered([*records, *(t for t in named if t not in records)])
+
+
+def _run(theorems: list[Theorem], budget: str, seed: int, jobs: int | None) -> Iterator[Result]:
+    """Yield results as they come, from this process for a few theorems, else from workers."""
+    count = joblib.cpu_count() if jobs is None else jobs
+    if count < 1:
+        raise ValueError(f"jobs is {jobs}; expected an integer of at least 1")
+    if count == 1 or len(theorems) <= _FEW:
+        yield from (examine(theorem, budget, seed) for theorem in theorems)
+        return
+    tasks = (joblib.delayed(examine)(theorem, budget, seed) for theorem in theorems)
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        workers = joblib.Parallel(
+            n_jobs=min(count, len(theorems)), batch_size=1, return_as="generator_unordered"
+        )
+        yield from workers(tasks)
+
+
+def _refuted(theorem: Theorem, attempt: Attempt, witness: Attempt | None = None) -> bool:
+    """Whether an attempt refutes a statement of the theorem's kind.
+
+    A statement about every instance falls with one violation. One about some instance falls if
+    no instance was found; enclosures that overlap do not count as found where they exclude a gap
+    as large as the true theorem's own (`witness`), and leave the question open where they do not.
+    """
+    if theorem.kind not in EXISTENTIAL:
+        return attempt.violated > 0
+    if attempt.satisfied or not attempt.instances:
+        return False
+    if not attempt.inconclusive:
+        return True
+    return witness is not None and attempt.ceiling < witness.margin
+
+
+def _conclude(
+    theorem: Theorem, attempt: Attempt, control: Attempt, fallen: bool
+) -> tuple[Verdict, str]:
+    if _refuted(theorem, attempt):
+        return "refuted", _refutation(theorem, attempt)
+    if attempt.error:
+        return "untested", attempt.error
+    if not attempt.instances:
+        return "untested", f"none of {attempt.skipped} instances satisfies the hypotheses"
+    if not attempt.satisfied:
+        return "untested", (
+            f"all {attempt.inconclusive} undecided instances have overlapping enclosures, "
+            f"up to {attempt.resolution:.1e} wide"
+        )
+    if not fallen:
+        return "untested", control.error or (
+            f"the control ({theorem.control.name}) survived {control.instances} instances"
+        )
+    existential = theorem.kind in EXISTENTIAL
+    # A witness proves "some instance" by itself; "every instance" needs every one decided.
+    if theorem.rounding or theorem.kind == "rate" or (attempt.inconclusive and not existential):
+        return "holds", ""
+    assert attempt.worst is not None
+    exact = attempt.worst.comparison.exact if existential else attempt.exact
+    return ("holds (exact)" if exact else "holds (certified bound)"), ""
+
+
+def _refutation(theorem: Theorem, attempt: Attempt) -> str:
+    assert attempt.worst is not None
+    if theorem.kind in EXISTENTIAL:
+        return f"none of {attempt.instances} instances has left < right"
+    return (
+        f"{attempt.violated} of {attempt.instances} instances violate it, the worst by "
+        f"{-attempt.margin:.3g} (size {attempt.worst.size})"
+    )
+
+
+def _label(verdict: Verdict, attempt: Attempt) -> str:
+    if verdict != "holds":
+        return verdict
+    # Rounded down: 1 only where the sides meet.
+    tightness = int(attempt.tightness * 1000) / 1000
+    return f"holds on {attempt.satisfied} instances, tightness {tightness:g}"

@@ -1,0 +1,184 @@
+"""What the engine found out: instances, attempts and verdicts, and their JSON form.
+
+Everything here is plain data. Numbers in JSON keep their bits; infinities are written as strings.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from rltheory.theory.sides import Comparison, Kind
+
+Verdict = Literal["holds (exact)", "holds (certified bound)", "holds", "refuted", "untested"]
+
+EXISTENTIAL: tuple[Kind, ...] = ("separation", "counterexample")
+"""Kinds that claim some instance; the others claim something of every instance."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance with both of its sides; `rltheory.theory.replay` evaluates it again.
+
+    role: "theorem", "control", or the name of a mutation: whose sides these are.
+    size, vector: the sampler's size and the numbers it read off its tape, which determine it.
+    seed: of the tape that it was first drawn from (its numbers are all in `vector`).
+    left, right: the sides, shortened if very long; digest: SHA-256 of both in full.
+    details: what the record says about its decisive instance.
+    """
+
+    theorem: str
+    role: str
+    size: int
+    seed: tuple[int, ...]
+    vector: tuple[float, ...]
+    left: str
+    right: str
+    digest: str
+    comparison: Comparison
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to refute a statement: how many instances said what, and the decisive one.
+
+    satisfied, violated, inconclusive, skipped: numbers of instances; skipped ones did not satisfy
+    the hypotheses. tightness: the largest seen. resolution: the widest enclosures seen.
+    exact: whether every comparison was between rationals.
+    ceiling: no inconclusive instance separates its sides by more than this, certified.
+    worst: nearest to a violation, or violating most; for separations and counterexamples the
+    instance with the clearest gap. None if no instance was admissible.
+    error: what a sampler or a side raised, with the instance; the attempt ended there, and
+    failed_tape holds that instance's numbers.
+    """
+
+    satisfied: int
+    violated: int
+    inconclusive: int
+    skipped: int
+    tightness: float
+    resolution: float
+    exact: bool
+    ceiling: float
+    worst: Instance | None
+    error: str = ""
+    failed_tape: tuple[float, ...] = ()
+
+    @property
+    def instances(self) -> int:
+        """How many instances both sides were evaluated on."""
+        return self.satisfied + self.violated + self.inconclusive
+
+    @property
+    def margin(self) -> float:
+        """The certified margin of the decisive instance, NaN if there is none."""
+        return self.worst.comparison.margin if self.worst else math.nan
+
+
+@dataclass(frozen=True)
+class Result:
+    """A theorem's verdict and what it rests on.
+
+    label: the verdict in words, with the number of instances and the tightness where it has them;
+    reason: why it is untested or refuted, empty where it holds.
+    attempt on the theorem, control on its false twin; control_refuted: whether that one fell.
+    budget, seed and fingerprint (of the record and the library's source) identify the run.
+    """
+
+    theorem: str
+    title: str
+    kind: Kind
+    verdict: Verdict
+    label: str
+    reason: str
+    attempt: Attempt
+    control: Attempt
+    control_refuted: bool
+    budget: str
+    seed: int
+    fingerprint: str
+    seconds: float
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the theorem held and its control was refuted."""
+        return self.verdict.startswith("holds")
+
+    def same_as(self, other: "Result") -> bool:
+        """Whether two runs found the same, apart from how long they took."""
+        mine, theirs = (encode(replace(result, seconds=0.0)) for result in (self, other))
+        return bool(mine == theirs)
+
+
+def encode(record: Instance | Result | Attempt) -> dict[str, Any]:
+    """Return a record as JSON values (dictionaries, lists, strings, finite numbers)."""
+    return dict(_plain(asdict(record)))
+
+
+def decode_instance(data: Mapping[str, Any]) -> Instance:
+    """Return the Instance that `encode` wrote.
+
+    Raises ValueError naming the field that is missing or wrong.
+    """
+    values = _fields(Instance, data)
+    values["comparison"] = _build(Comparison, values["comparison"], _COMPARISON_NUMBERS)
+    try:
+        values["seed"] = tuple(int(x) for x in values["seed"])
+        values["vector"] = tuple(float(x) for x in values["vector"])
+        values["size"] = int(values["size"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the instance's seed, vector or size is not numeric: {error}") from None
+    return Instance(**values)
+
+
+def decode_result(data: Mapping[str, Any]) -> Result:
+    """Return the Result that `encode` wrote. Raises ValueError naming the field that is wrong."""
+    values = _fields(Result, data)
+    if values["verdict"] not in get_args(Verdict):
+        raise ValueError(f"verdict is {values['verdict']!r}; expected one of {get_args(Verdict)}")
+    for name in ("attempt", "control"):
+        attempt = _fields(Attempt, values[name])
+        worst = attempt["worst"]
+        attempt["worst"] = None if worst is None else decode_instance(worst)
+        attempt["failed_tape"] = tuple(float(x) for x in attempt["failed_tape"])
+        values[name] = Attempt(**_numbers(attempt, ("tightness", "resolution", "ceiling")))
+    return Result(**values)
+
+
+_COMPARISON_NUMBERS = ("margin", "relative", "tightness", "resolution")
+
+
+def _build(kind: type[Comparison], data: Any, numbers: tuple[str, ...]) -> Comparison:
+    return kind(**_numbers(_fields(kind, data), numbers))
+
+
+def _fields(kind: type, data: Any) -> dict[str, Any]:
+    if not isinstance(data, Mapping):
+        raise ValueError(f"expected an object holding a {kind.__name__}; got {data!r:.60}")
+    names = [entry.name for entry in fields(kind)]
+    missing = [name for name in names if name not in data]
+    if missing:
+        raise ValueError(f"not a {kind.__name__}: {missing[0]!r} is missing")
+    return {name: data[name] for name in names}
+
+
+def _numbers(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return values | {name: float(values[name]) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else str(float(value))
+    return value if value is None else str(value)
