@@ -1,6 +1,5 @@
 """MDPs on disk: `.npz` archives that read back bit for bit."""
 
-import os
 import zipfile
 from os import PathLike
 from pathlib import Path
@@ -9,31 +8,37 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.analysis.arrays import check_positive_integer
+from rltheory.tabular.files import replacing
+from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 
-_COMMON = ("rewards", "discount", "initial")
 _SPARSE = ("data", "indices", "indptr")
 
 
-def save_npz(path: str | PathLike[str], mdp: DiscountedMDP) -> None:
+def save_npz(path: str | PathLike[str], mdp: DiscountedMDP | EpisodicMDP) -> None:
     """Write an MDP to `path`, dense or sparse as it is; an older file survives a failed write.
 
+    Of a finite-horizon MDP with one kernel for all steps, that one is written.
     Raises OSError if the folder cannot be written.
     """
-    arrays: dict[str, Any] = {name: getattr(mdp, name) for name in _COMMON}
-    if mdp.is_sparse:
-        arrays |= {name: getattr(mdp.transitions, name) for name in _SPARSE}
+    arrays: dict[str, Any] = {"rewards": mdp.rewards, "initial": mdp.initial}
+    if isinstance(mdp, EpisodicMDP):
+        is_stationary = mdp.transitions.strides[0] == 0 and mdp.rewards.strides[0] == 0
+        steps = slice(1) if is_stationary else slice(None)
+        arrays |= {"rewards": mdp.rewards[steps], "transitions": mdp.transitions[steps]}
+        arrays["horizon"] = mdp.horizon
     else:
-        arrays["transitions"] = mdp.transitions
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
-    with partial.open("wb") as stream:
+        arrays["discount"] = mdp.discount
+        if mdp.is_sparse:
+            arrays |= {name: getattr(mdp.transitions, name) for name in _SPARSE}
+        else:
+            arrays["transitions"] = mdp.transitions
+    with replacing(path) as stream:
         np.savez_compressed(stream, **arrays)
-    os.replace(partial, target)
 
 
-def load_npz(path: str | PathLike[str]) -> DiscountedMDP:
-    """Read an MDP written by `save_npz`.
+def load_npz(path: str | PathLike[str]) -> DiscountedMDP | EpisodicMDP:
+    """Read an MDP written by `save_npz`, of the type that was saved.
 
     Raises FileNotFoundError, or ValueError naming the file if it is not such an archive.
     """
@@ -43,9 +48,17 @@ def load_npz(path: str | PathLike[str]) -> DiscountedMDP:
     except (zipfile.BadZipFile, EOFError, ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{path} is not an MDP archive: {error}") from None
     kernel = _SPARSE if "data" in arrays else ("transitions",)
-    missing = [name for name in (*_COMMON, *kernel) if name not in arrays]
+    kind = "horizon" if "horizon" in arrays else "discount"
+    missing = [name for name in ("rewards", kind, "initial", *kernel) if name not in arrays]
     if missing:
         raise ValueError(f"{path} is not an MDP archive: it has no array {missing[0]!r}")
+    try:
+        return _episodic(arrays) if kind == "horizon" else _discounted(arrays)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} holds no valid MDP: {error}") from None
+
+
+def _discounted(arrays: dict[str, Any]) -> DiscountedMDP:
     transitions = arrays.get("transitions")
     if transitions is None:
         states, actions = arrays["rewards"].shape
@@ -54,3 +67,13 @@ def load_npz(path: str | PathLike[str]) -> DiscountedMDP:
     return DiscountedMDP(
         transitions, arrays["rewards"], float(arrays["discount"]), arrays["initial"]
     )
+
+
+def _episodic(arrays: dict[str, Any]) -> EpisodicMDP:
+    horizon = check_positive_integer(arrays["horizon"].item(), "horizon")
+    transitions, rewards, initial = (arrays[n] for n in ("transitions", "rewards", "initial"))
+    if len(rewards) == 1:
+        return EpisodicMDP.stationary(transitions[0], rewards[0], horizon, initial)
+    if len(rewards) != horizon:
+        raise ValueError(f"rewards has {len(rewards)} steps; expected horizon, {horizon}")
+    return EpisodicMDP(transitions, rewards, initial)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Transitions = Any
 """A dense (S, A, S) float64 array, or a scipy.sparse CSR array of shape (S * A, S)."""
+
+_MDP = TypeVar("_MDP", "DiscountedMDP", "EpisodicMDP")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -141,9 +143,7 @@ class DiscountedMDP:
     @staticmethod
     def load(path: str | PathLike[str]) -> DiscountedMDP:
         """Read an MDP written by `save`. Raises ValueError if the file is not one."""
-        from rltheory.tabular.formats import load_npz
-
-        return load_npz(path)
+        return _load(path, DiscountedMDP)
 
     @staticmethod
     def from_gymnasium(env: Any, *, discount: float = 0.99) -> DiscountedMDP:
@@ -164,6 +164,16 @@ class DiscountedMDP:
         from rltheory.tabular.interop import from_quantecon
 
         return from_quantecon(problem)
+
+    @staticmethod
+    def from_pymdptoolbox(transitions: Any, rewards: Any, discount: float = 0.99) -> DiscountedMDP:
+        """Build from pymdptoolbox's P (A, S, S), and R (S,), (S, A) or (A, S, S).
+
+        See `rltheory.tabular.interop.from_pymdptoolbox`.
+        """
+        from rltheory.tabular.interop import from_pymdptoolbox
+
+        return from_pymdptoolbox(transitions, rewards, discount)
 
     def __repr__(self) -> str:
         kind = "sparse" if self.is_sparse else "dense"
@@ -240,6 +250,17 @@ class EpisodicMDP:
         """(H, S, A) mask of the actions that may be taken."""
         return np.isfinite(self.rewards)
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the MDP to a `.npz` file that `EpisodicMDP.load` reads back bit for bit."""
+        from rltheory.tabular.formats import save_npz
+
+        save_npz(path, self)
+
+    @staticmethod
+    def load(path: str | PathLike[str]) -> EpisodicMDP:
+        """Read an MDP written by `save`. Raises ValueError if the file is not one."""
+        return _load(path, EpisodicMDP)
+
     def __repr__(self) -> str:
         return f"EpisodicMDP(horizon={self.horizon}, states={self.states}, actions={self.actions})"
 
@@ -266,6 +287,15 @@ def check_rewards(rewards: FloatArray) -> NDArray[np.bool_]:
             f"rewards[{where}] is -inf for every action; each state needs an available action"
         )
     return available
+
+
+def _load(path: str | PathLike[str], kind: type[_MDP]) -> _MDP:
+    from rltheory.tabular.formats import load_npz
+
+    mdp = load_npz(path)
+    if not isinstance(mdp, kind):
+        raise ValueError(f"{path} holds an {type(mdp).__name__}; expected a {kind.__name__}")
+    return mdp
 
 
 def _check_kernel(transitions: FloatArray, available: NDArray[np.bool_]) -> None:
