@@ -15,7 +15,7 @@ import joblib
 import numpy as np
 
 from rltheory.theory import registry
-from rltheory.theory.mutations import MutatedSides, Mutation, mutations
+from rltheory.theory.mutations import MutatedSides, mutations
 from rltheory.theory.search import BUDGETS, Budget, attack, documented
 from rltheory.theory.store import Store, fingerprint
 from rltheory.theory.theorem import Theorem, false_twin
@@ -68,18 +68,34 @@ def verify(
     return tuple(sorted(results, key=lambda result: result.theorem))
 
 
-def falsify(theorem: str | Theorem, *, budget: str = "deep", seed: int = 0) -> tuple[bool, Attempt]:
+def falsify(
+    theorem: str | Theorem, *, role: str = "theorem", budget: str = "deep", seed: int = 0
+) -> tuple[bool, Attempt]:
     """Search for a counterexample as hard as `budget` says; whether it refutes, and the attempt.
 
-    The attempt's `worst` is the instance nearest to a violation, or one that violates. For
-    separations and counterexamples the search is for a witness; refuted means none was found.
-    Raises ValueError for an unknown id or budget, or if the record's own functions raise.
+    role: "theorem", or "control", "sign", "constant" to attack that false variant instead, up to
+    the first instance that refutes it. The attempt's `worst` is the instance nearest to a
+    violation, or one that violates. For separations and counterexamples the search is for a
+    witness; refuted means that none was found.
+    Raises ValueError for an unknown id, role or budget, if the record's own functions raise, or if
+    a mutation changes nothing on any instance, so that nothing could refute it.
     """
     record = registry.find(theorem) if isinstance(theorem, str) else theorem
-    attempt = attack(record, budget_named(budget), seed)
+    limits = budget_named(budget)
+    attacked = variant(record, role)
+    own = role == "theorem"
+    attempt = attack(attacked, limits, seed, role=role, stop=not own)
     if attempt.error:
         raise ValueError(attempt.error)
-    return _refuted(record, attempt), attempt
+    if isinstance(attacked.sides, MutatedSides) and not attacked.sides.effective:
+        raise ValueError(
+            f"{record.id}: turning the {role} changes nothing, the {record.mutable_side} side is "
+            "zero on every instance; state it so that a constant shows, or set mutable_side"
+        )
+    witness = None
+    if record.kind in EXISTENTIAL and attempt.inconclusive and not own:
+        witness = attack(record, limits, seed, stop=True)
+    return _refuted(record, attempt, witness), attempt
 
 
 def replay(instance: Instance, theorem: Theorem | None = None) -> tuple[bool, Instance]:
@@ -106,31 +122,6 @@ def variant(theorem: Theorem, role: str) -> Theorem:
     if role not in variants:
         raise ValueError(f"role is {role!r}; expected one of {', '.join(variants)}")
     return variants[role]
-
-
-def mutation_refuted(
-    theorem: Theorem, mutation: Mutation, *, budget: str = "quick", seed: int = 0
-) -> tuple[bool, Attempt]:
-    """Attack the theorem with its sign or constant turned; whether it was refuted, and the attempt.
-
-    Raises ValueError if the mutation changed nothing on any instance, so that it could not be
-    refuted: the record then needs another form of statement, or `mutable_side`.
-    """
-    limits = budget_named(budget)
-    witness = None
-    if theorem.kind in EXISTENTIAL:
-        witness = attack(theorem, limits, seed, stop=True)
-    mutated = variant(theorem, mutation)
-    attempt = attack(mutated, limits, seed, role=mutation, stop=True)
-    if attempt.error:
-        raise ValueError(attempt.error)
-    refuted = _refuted(theorem, attempt, witness)
-    if not refuted and isinstance(mutated.sides, MutatedSides) and not mutated.sides.effective:
-        raise ValueError(
-            f"{theorem.id}: turning the {mutation} changes nothing, the {theorem.mutable_side} "
-            "side is zero on every instance; state it so that a constant shows, or set mutable_side"
-        )
-    return refuted, attempt
 
 
 def examine(theorem: Theorem, budget: str, seed: int) -> Result:

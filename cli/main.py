@@ -1,0 +1,85 @@
+"""`rltheory`: one command line over the solvers, the theorems and the figures.
+
+Only the module of the command that was asked for is imported, so that help stays fast.
+"""
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "verify": ("verify", "try to refute theorems; print a verdict on each"),
+    "list": ("verify", "list the theorems"),
+    "show": ("verify", "show a theorem in full"),
+    "falsify": ("verify", "search for a counterexample to one theorem"),
+    "replay": ("verify", "evaluate a kept instance again, to the same bits"),
+    "solve": ("solve", "solve a model: values, policy and certified bounds"),
+    "figures": ("figures", "draw figures with their data"),
+    "report": ("report", "write one HTML page of verdicts and figures"),
+    "reproduce": ("reproduce", "verify everything, draw every figure, write the report"),
+}
+
+EXAMPLES = """examples:
+  rltheory verify                        try to refute every theorem
+  rltheory show bellman/contraction      what one of them says
+  rltheory falsify bellman/contraction   look for a counterexample to it
+  rltheory solve frozen_lake             solve a model
+  rltheory reproduce                     everything, and a report of it
+
+`rltheory COMMAND --help` explains a command. Exit status: 0; 1 if a theorem is refuted or
+untested; 2 on bad usage or input; 130 if interrupted.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; errors are one line on stderr."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        parsed = _parser(arguments[0] if arguments else "").parse_args(arguments)
+        return int(parsed.run(parsed))
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        print("rltheory: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"rltheory: {_one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Return the parser, with the arguments of `command` only; other commands show as a line."""
+    parser = argparse.ArgumentParser(
+        prog="rltheory",
+        description="The theory of reinforcement learning, executable.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"rltheory {importlib.metadata.version('rltheory')}"
+    )
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    if command in COMMANDS:
+        importlib.import_module(f"rltheory.cli.{COMMANDS[command][0]}").add_parser(subparsers)
+    else:
+        for name, (_, summary) in COMMANDS.items():
+            subparsers.add_parser(name, help=summary)
+    return parser
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return f"{where}{error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())
