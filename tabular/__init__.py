@@ -6,6 +6,14 @@ from rltheory.tabular.finite_horizon import EpisodicSolution, backward_induction
 from rltheory.tabular.linear_programming import linear_programming
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 from rltheory.tabular.policy_iteration import modified_policy_iteration, policy_iteration
+from rltheory.tabular.robust import (
+    RobustSolution,
+    best_response_kernel,
+    robust_evaluate_policy,
+    robust_policy_iteration,
+    robust_value_iteration,
+)
+from rltheory.tabular.robust_horizon import RobustEpisodicSolution, robust_backward_induction
 from rltheory.tabular.solution import Evaluation, Solution
 from rltheory.tabular.value_iteration import value_iteration
 
@@ -15,13 +23,20 @@ __all__ = [
     "EpisodicMDP",
     "EpisodicSolution",
     "Evaluation",
+    "RobustEpisodicSolution",
+    "RobustSolution",
     "Solution",
     "backward_induction",
+    "best_response_kernel",
     "evaluate_policy",
     "linear_programming",
     "modified_policy_iteration",
     "occupancy_measure",
     "policy_iteration",
     "relative_value_iteration",
+    "robust_backward_induction",
+    "robust_evaluate_policy",
+    "robust_policy_iteration",
+    "robust_value_iteration",
     "value_iteration",
 ]

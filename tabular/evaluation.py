@@ -91,6 +91,15 @@ def occupancy_measure(
     return np.asarray(np.maximum(visits, 0.0)[:, None] * rows)
 
 
+def policy_mass(mdp: DiscountedMDP, policy: FloatArray) -> Bounds:
+    """Enclose the row sums of the kernel that a policy (S, A) induces."""
+    totals = policy.sum(axis=1)
+    slack = 1e-15 * mdp.actions
+    lightest = float((mdp.row_mass * float(totals.min())).lower) * (1 - slack)
+    heaviest = float((mdp.row_mass * float(totals.max())).upper) * (1 + slack)
+    return Bounds(np.asarray(lightest), np.asarray(heaviest))
+
+
 def rational_policy_value(mdp: DiscountedMDP, policy: FloatArray) -> FractionArray:
     """Return the exact V^pi (S,) of the stored arrays as Fractions; policy rows (S, A)."""
     weights = to_fractions(policy)
@@ -120,11 +129,7 @@ def _certify(
 ) -> Evaluation:
     image = reward + mdp.discount * (kernel @ values)
     error = _evaluation_error(mdp, values)
-    totals = policy.sum(axis=1)
-    slack = 1e-15 * mdp.actions
-    lightest = float((mdp.row_mass * float(totals.min())).lower) * (1 - slack)
-    heaviest = float((mdp.row_mass * float(totals.max())).upper) * (1 + slack)
-    mass = Bounds(np.asarray(lightest), np.asarray(heaviest))
+    mass = policy_mass(mdp, policy)
     bounds, shift = fixed_point_bounds(values, image, error, mdp.discount, mass)
     return Evaluation(image + shift, bounds.lower, bounds.upper)
 

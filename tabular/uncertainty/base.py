@@ -138,8 +138,8 @@ class UncertaintySet(ABC):
         Raises ValueError if a parameter does not broadcast to `shape`.
         """
 
-    def check(self, rows: Rows, used: NDArray[np.bool_]) -> None:
-        """Raise ValueError if the set is empty at a used row, (n,) mask; called once per problem."""
+    def check(self, rows: Rows, used: NDArray[np.bool_]) -> None:  # noqa: B027
+        """Raise ValueError if the set is empty at a used row; `used` is a mask (n,)."""
 
     @abstractmethod
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:

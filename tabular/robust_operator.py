@@ -1,0 +1,201 @@
+"""One robust backup: the agent's choice against the adversary's, in every state at once.
+
+Under (s,a)-rectangularity the adversary moves each row within its own radius, and the backup is a
+maximum of inner problems. Under s-rectangularity the actions of a state share the radius, and the
+backup is a saddle point (`tabular.saddle`). Both return a lower and an upper value of the backup,
+so that residuals certify the fixed point. Sources: Iyengar (2005), Theorem 3.2; Wiesemann, Kuhn
+and Rustem (2013), section 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rltheory.analysis.arrays import FloatArray
+from rltheory.analysis.bounds import rounding_error
+from rltheory.tabular.policies import greedy
+from rltheory.tabular.saddle import least_mixture, saddle_point
+from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, UncertaintySet
+from rltheory.tabular.uncertainty.interval import Interval
+
+RECTANGULARITIES = ("sa", "s")
+
+
+@dataclass(frozen=True, eq=False)
+class Backup:
+    """The image of values under a robust operator.
+
+    lower, upper (S,) enclose it up to `error`; action_values (S, A) against the adversary's choice;
+    policy (S, A) that secures `lower`; budgets (S * A,) spent by an adversary that allows no
+    more than `upper`.
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+    action_values: FloatArray
+    policy: FloatArray
+    budgets: FloatArray
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class RobustOperator:
+    """Robust Bellman backups r + g * inf q . v over one kernel; see `backup` and `evaluate`.
+
+    rows: nominal kernel (S * A rows); rewards (S, A), -inf where unavailable; budgets: the radius
+    or penalty of each row (S * A,), or of each state (S,) where actions share it (`shared`).
+    The inner problems and the shared budgets are warm-started from call to call.
+    """
+
+    rows: Rows
+    rewards: FloatArray
+    discount: float
+    uncertainty: UncertaintySet
+    budgets: FloatArray
+    shared: bool
+    inner: Inner
+    spent: FloatArray = field(repr=False)
+
+    @staticmethod
+    def of(
+        kernel: Any,
+        rewards: FloatArray,
+        discount: float,
+        uncertainty: UncertaintySet,
+        rectangularity: str,
+    ) -> RobustOperator:
+        """Build for a kernel (S * A, S), dense or CSR. Raises TypeError or ValueError by name."""
+        if not isinstance(uncertainty, UncertaintySet):
+            raise TypeError(f"uncertainty is {uncertainty!r}; expected a set such as L1(0.1)")
+        if rectangularity not in RECTANGULARITIES:
+            raise ValueError(
+                f"rectangularity is {rectangularity!r}; expected one of {RECTANGULARITIES}"
+            )
+        # Intervals bound every row by itself: sharing changes nothing.
+        shared = rectangularity == "s" and not isinstance(uncertainty, Interval)
+        if shared and not isinstance(uncertainty, Ball):
+            raise ValueError(
+                f"rectangularity is 's', which shares a radius over actions; expected a ball, "
+                f"got {type(uncertainty).__name__}"
+            )
+        rows = Rows.of(kernel)
+        rows = rows.densified() if uncertainty.moves_anywhere else rows
+        states, actions = rewards.shape
+        uncertainty.check(rows, np.isfinite(rewards).ravel())
+        return RobustOperator(
+            rows=rows,
+            rewards=rewards,
+            discount=discount,
+            uncertainty=uncertainty,
+            budgets=uncertainty.budgets((states,) if shared else (states, actions)),
+            shared=shared,
+            inner=Inner.empty(rows.count),
+            spent=np.full((states, actions), np.nan),
+        )
+
+    @property
+    def available(self) -> NDArray[np.bool_]:
+        """(S, A) mask of the actions that may be taken."""
+        return np.isfinite(self.rewards)
+
+    def backup(self, values: FloatArray, accuracy: float) -> Backup:
+        """Return max over the agent's rows of min over the adversary's, as a Backup.
+
+        accuracy: how close lower and upper should be where they are found by iteration.
+        """
+        if self.shared:
+            return self._shared_backup(values, accuracy)
+        lower, upper, error = self._response(values, self.budgets)
+        return Backup(
+            lower.max(axis=1), upper.max(axis=1), lower, greedy(lower), self.budgets, error
+        )
+
+    def evaluate(self, policy: FloatArray, values: FloatArray, accuracy: float) -> Backup:
+        """Return the backup of a fixed policy (S, A): only the adversary chooses."""
+        if self.shared:
+            return self._shared_evaluation(policy, values, accuracy)
+        lower, upper, error = self._response(values, self.budgets)
+        low, high = mixture(policy, lower), mixture(policy, upper)
+        error += rounding_error(policy.shape[1] + 1, _largest(upper))
+        return Backup(low, high, lower, policy, self.budgets, error)
+
+    def kernel(self, values: FloatArray, budgets: FloatArray) -> Any:
+        """Return members (S * A, S) of the set, worst for `values` within the given budgets."""
+        inner = self.uncertainty.solve(self.rows, values, budgets, Inner.empty(self.rows.count))
+        return self.uncertainty.members(self.rows, values, budgets, inner)
+
+    def _response(
+        self, values: FloatArray, budgets: FloatArray
+    ) -> tuple[FloatArray, FloatArray, float]:
+        """Return lower and upper action values at the given budgets, and their rounding error."""
+        inner = self.uncertainty.solve(self.rows, values, budgets, self.inner)
+        error = self.uncertainty.error(self.rows, values, budgets, inner)
+        lower = self._action_values(inner.lower)
+        upper = self._action_values(inner.upper)
+        worst = self.discount * float(error[self.available.ravel()].max())
+        return lower, upper, worst + rounding_error(3, _largest(lower) + _largest(upper))
+
+    def _action_values(self, expectations: FloatArray) -> FloatArray:
+        q = self.rewards + self.discount * expectations.reshape(self.rewards.shape)
+        # What a set makes of the empty row of an unavailable action is of no account.
+        return np.where(self.available, q, -np.inf)
+
+    def _shared_backup(self, values: FloatArray, accuracy: float) -> Backup:
+        errors: list[float] = []
+
+        def respond(budgets: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+            lower, upper, error = self._response(values, budgets.ravel())
+            errors.append(error)
+            slopes = self.discount * self.inner.multiplier.reshape(budgets.shape)
+            return lower, upper, slopes
+
+        point = saddle_point(respond, self.available, self.budgets, self._start(), accuracy)
+        self.spent[:] = point.budgets
+        error = max(errors) + rounding_error(self.rewards.shape[1] + 32, 4 * _largest(point.q))
+        return Backup(point.lower, point.upper, point.q, point.policy, point.budgets.ravel(), error)
+
+    def _shared_evaluation(self, policy: FloatArray, values: FloatArray, accuracy: float) -> Backup:
+        ball = self.uncertainty
+        assert isinstance(ball, Ball)
+        weights = self.discount * policy
+
+        def penalise(prices: FloatArray) -> tuple[FloatArray, FloatArray]:
+            # An action of weight zero is not worth any budget.
+            per_row = np.divide(
+                prices[:, None], weights, out=np.zeros_like(weights), where=weights > 0
+            )
+            value, distance = ball.penalised(self.rows, values, per_row.ravel())
+            least = np.where(weights > 0, weights * value.reshape(weights.shape), 0.0)
+            spent = np.where(weights > 0, distance.reshape(weights.shape), 0.0)
+            return least.sum(axis=1), spent
+
+        dual, budgets = least_mixture(penalise, self.budgets, float(np.ptp(values)), accuracy)
+        lower, upper, error = self._response(values, budgets.ravel())
+        rewards = mixture(policy, self.rewards)
+        error += rounding_error(4 * policy.shape[1] + self.rows.longest + 32, 4 * _largest(upper))
+        return Backup(
+            np.minimum(rewards + dual, mixture(policy, upper)),
+            mixture(policy, upper),
+            lower,
+            policy,
+            budgets.ravel(),
+            error,
+        )
+
+    def _start(self) -> FloatArray:
+        """Return the budgets of the last backup, at first the even split over actions."""
+        even = self.budgets[:, None] * self.available / self.available.sum(axis=1, keepdims=True)
+        return np.where(np.isnan(self.spent), even, self.spent)
+
+
+def mixture(policy: FloatArray, q: FloatArray) -> FloatArray:
+    """Return sum_a policy(a) q(a) per state; actions of probability zero may hold -inf."""
+    return np.asarray((policy * np.where(policy > 0, q, 0.0)).sum(axis=1))
+
+
+def _largest(q: FloatArray) -> float:
+    return float(np.abs(q[np.isfinite(q)]).max(initial=0.0))
