@@ -1,8 +1,8 @@
 """Compiled Bellman sweeps over flat arrays, one pair of kernels for dense and CSR transitions.
 
-A sweep returns max_a r(s, a) + g * p(s, a) . v for a block of states. Inner products run in eight
-partial sums of fixed order: as fast as the memory, and with a rounding error an eighth of the
-naive one that `analysis.bounds.rounding_error` bounds. Blocks of states go to threads; every
+A sweep returns max_a r(s, a) + g * p(s, a) . v for a block of states. Inner products add up chunks
+of fixed length: as fast as the memory, and with a chain of roundings, bounded by
+`analysis.bounds.rounding_error`, much shorter than the row. Blocks of states go to threads; every
 state's arithmetic is the same whatever the split, hence so are the bits.
 """
 
@@ -20,26 +20,24 @@ from rltheory.analysis.arrays import FloatArray, IntArray
 
 # Below this many multiplications a sweep is shorter than handing it to threads.
 _THREADED_WORK = 200_000
+# Long enough to vectorise, short enough that S // _CHUNK + _CHUNK roundings stay few.
+_CHUNK = 128
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _chunk_dot(p, v):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(len(v)):
+        total += p[i] * v[i]
+    return total
 
 
 @njit(cache=True, nogil=True)
 def dot(p, v):  # type: ignore[no-untyped-def]
-    """Return p . v in eight strictly ordered partial sums, which the compiler vectorises."""
-    n = len(v)
-    a = b = c = d = e = f = g = h = 0.0
-    whole = n - n % 8
-    for i in range(0, whole, 8):
-        a += p[i] * v[i]
-        b += p[i + 1] * v[i + 1]
-        c += p[i + 2] * v[i + 2]
-        d += p[i + 3] * v[i + 3]
-        e += p[i + 4] * v[i + 4]
-        f += p[i + 5] * v[i + 5]
-        g += p[i + 6] * v[i + 6]
-        h += p[i + 7] * v[i + 7]
-    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
-    for i in range(whole, n):
-        total += p[i] * v[i]
+    """Return p . v: chunks in strict order, inside a chunk the order that vectorises best."""
+    total = 0.0
+    for i in range(0, len(v), _CHUNK):
+        total += _chunk_dot(p[i : i + _CHUNK], v[i : i + _CHUNK])
     return total
 
 
@@ -96,6 +94,31 @@ def _csr_max(data, indices, indptr, rewards, discount, values, out, start, stop)
 
 
 @njit(cache=True, nogil=True)
+def _dense_greedy(rows, rewards, discount, values, q, out, chosen, start, stop):  # type: ignore[no-untyped-def]
+    for s in range(start, stop):
+        out[s] = -np.inf
+        for a in range(rewards.shape[1]):
+            i = s * rewards.shape[1] + a
+            q[s, a] = rewards[s, a] + discount * dot(rows[i], values)
+            if q[s, a] > out[s]:
+                out[s] = q[s, a]
+                chosen[s] = a
+
+
+@njit(cache=True, nogil=True)
+def _csr_greedy(data, indices, indptr, rewards, discount, values, q, out, chosen, start, stop):  # type: ignore[no-untyped-def]
+    for s in range(start, stop):
+        out[s] = -np.inf
+        for a in range(rewards.shape[1]):
+            i = s * rewards.shape[1] + a
+            expected = _csr_dot(data, indices, indptr[i], indptr[i + 1], values)
+            q[s, a] = rewards[s, a] + discount * expected
+            if q[s, a] > out[s]:
+                out[s] = q[s, a]
+                chosen[s] = a
+
+
+@njit(cache=True, nogil=True)
 def _dense_policy(rows, rewards, actions, discount, values, out, start, stop):  # type: ignore[no-untyped-def]
     for s in range(start, stop):
         a = actions[s]
@@ -145,8 +168,8 @@ def csr_parts(rows: Any) -> tuple[Any, Any, Any]:
 def rounding_depth(rows: Any) -> int:
     """Return the longest chain of roundings in r + g * (p . v), for any row of `rows`."""
     if isinstance(rows, np.ndarray):
-        # One lane of eight, the lanes' sum, the remainder, and r + g * (...) with the product.
-        return int(rows.shape[1] // 8 + 3 + 7 + 4)
+        # Products and sums of one chunk in any order, the chunks' sum, and r + g * (...).
+        return int(min(rows.shape[1], _CHUNK) + rows.shape[1] // _CHUNK + 4)
     return int(np.diff(rows.indptr).max(initial=0) + 4)
 
 
@@ -192,6 +215,16 @@ def bellman(
     result = np.empty(len(rewards)) if out is None else out
     _sweep(_dense_max, _csr_max, rows, rewards, discount, values, result)
     return result
+
+
+def greedy_sweep(
+    rows: Any, rewards: FloatArray, discount: float, values: FloatArray
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Return r + g * P v (S, A), its maxima (S,) and the first maximiser of each state (S,)."""
+    q, best = np.empty_like(rewards), np.empty(len(rewards))
+    chosen = np.empty(len(rewards), dtype=np.int64)
+    _sweep(_dense_greedy, _csr_greedy, rows, rewards, discount, values, q, best, chosen)
+    return q, best, chosen
 
 
 def policy_bellman(

@@ -7,19 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from rltheory.analysis.arrays import FloatArray, check_positive_integer, check_range
+from rltheory.analysis.arrays import FloatArray, IntArray, check_positive_integer, check_range
 from rltheory.analysis.rational import FractionArray, to_fractions
 from rltheory.tabular.evaluation import evaluate_policy, rational_policy_value
-from rltheory.tabular.kernels import action_values, policy_bellman
+from rltheory.tabular.kernels import greedy_sweep, policy_bellman
 from rltheory.tabular.mdp import DiscountedMDP
 from rltheory.tabular.policies import as_policy, greedy, one_hot
-from rltheory.tabular.solution import (
-    Solution,
-    certified_solution,
-    fixed_point_bounds,
-    rounding_floor,
-    sweep_error,
-)
+from rltheory.tabular.solution import Certifier, Solution, certified_solution
 from rltheory.tabular.value_iteration import initial_vector
 
 
@@ -54,53 +48,71 @@ def policy_iteration(
         raise ValueError(f"arithmetic is {arithmetic!r}; expected 'float' or 'rational'")
     actions = start
     index = np.arange(mdp.states)
+    certifier = Certifier.of(mdp, tolerance)
     seen: set[bytes] = set()
     for iteration in range(1, max_iterations + 1):
         values = evaluate_policy(mdp, actions).values
-        q = action_values(mdp.rows, mdp.rewards, mdp.discount, values)
+        sweep = greedy_sweep(mdp.rows, mdp.rewards, mdp.discount, values)
+        q, best, greedy_actions = sweep
         # Less than the rounding of a sweep is no evidence of an improvement. The rounding of the
         # evaluation may still feign one, but then a policy comes back.
-        improve = q.max(axis=1) > q[index, actions] + 2 * sweep_error(mdp, values)
+        improve = best > q[index, actions] + 2 * certifier.error(values)
         seen.add(actions.tobytes())
-        actions = np.where(improve, q.argmax(axis=1), actions)
+        actions = np.where(improve, greedy_actions, actions)
         if actions.tobytes() in seen:
-            return certified_solution(mdp, values, iteration, tolerance)
-    return certified_solution(mdp, values, max_iterations, tolerance)
+            return certified_solution(mdp, values, iteration, tolerance, sweep)
+    return certified_solution(mdp, values, max_iterations, tolerance, sweep)
 
 
 def modified_policy_iteration(
     mdp: DiscountedMDP,
     *,
     tolerance: float = 1e-8,
-    sweeps: int = 20,
+    sweeps: int = 50,
     max_iterations: int = 100_000,
     initial_values: FloatArray | None = None,
 ) -> Solution:
-    """Solve a discounted MDP with `sweeps` evaluation sweeps between improvements.
+    """Solve a discounted MDP with up to `sweeps` evaluation sweeps between improvements.
 
     Each improvement's residual is also the certificate, so the method stops as soon as the
-    certified gap is below `tolerance` (units of reward). Returns a Solution.
+    certified gap is below `tolerance` (units of reward). An evaluation ends early where more of
+    it would be wasted: when its residual has shrunk tenfold or, for a policy that an improvement
+    left as it was, below the tolerance. Returns a Solution.
     Source: Puterman and Shin (1978); Puterman (1994), section 6.5.
     """
     check_range(tolerance, "tolerance", 0.0, np.inf)
     check_positive_integer(sweeps, "sweeps")
+    certifier = Certifier.of(mdp, tolerance)
     values = initial_vector(mdp, initial_values)
-    spare = np.empty_like(values)
-    q = np.empty(mdp.rewards.shape)
+    last_actions = None
     for iteration in range(1, max_iterations + 1):
-        action_values(mdp.rows, mdp.rewards, mdp.discount, values, q)
-        actions = q.argmax(axis=1)
-        image = q[np.arange(mdp.states), actions]
-        error = sweep_error(mdp, values)
-        bounds, shift = fixed_point_bounds(values, image, error, mdp.discount, mdp.row_mass)
-        if bounds.gap <= max(tolerance, rounding_floor(error, mdp.discount)):
-            break
+        sweep = greedy_sweep(mdp.rows, mdp.rewards, mdp.discount, values)
+        _, image, actions = sweep
+        stop, shift, width = certifier.judge(values, image)
+        if stop:
+            return certified_solution(mdp, values, iteration, tolerance, sweep)
+        settled = last_actions is not None and np.array_equal(actions, last_actions)
+        sharp = 0.5 * certifier.enough(values)
         # A constant error is known already: start the evaluation from the bracket's middle.
-        values = image + shift
-        for _ in range(sweeps - 1):
-            policy_bellman(mdp.rows, mdp.rewards, actions, mdp.discount, values, spare)
-            values, spare = spare, values
-    return certified_solution(mdp, values, iteration, tolerance)
+        values = _evaluate(
+            mdp, actions, image + shift, sweeps - 1, sharp if settled else max(sharp, 0.1 * width)
+        )
+        last_actions = actions
+    return certified_solution(mdp, values, max_iterations, tolerance)
+
+
+def _evaluate(
+    mdp: DiscountedMDP, actions: IntArray, values: FloatArray, sweeps: int, width: float
+) -> FloatArray:
+    """Sweep along a policy until the bracket of its value is narrower than `width`."""
+    image = np.empty_like(values)
+    for _ in range(sweeps):
+        policy_bellman(mdp.rows, mdp.rewards, actions, mdp.discount, values, image)
+        spread = float(np.ptp(image - values))
+        values, image = image, values
+        if mdp.discount * spread <= (1.0 - mdp.discount) * width:
+            break
+    return values
 
 
 def rational_action_values(mdp: DiscountedMDP, values: FractionArray) -> FractionArray:

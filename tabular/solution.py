@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from rltheory.analysis.arrays import FloatArray, IntArray
 from rltheory.analysis.bounds import Bounds, down, rounding_error, up
-from rltheory.tabular.kernels import action_values, rounding_depth
+from rltheory.tabular.kernels import greedy_sweep, rounding_depth
 from rltheory.tabular.mdp import DiscountedMDP
-from rltheory.tabular.policies import greedy
+from rltheory.tabular.policies import one_hot
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,23 +72,58 @@ def fixed_point_bounds(
     kernel that T may use. Returns the enclosure and the constant that best corrects w: the
     middle of the bracket, or 0 where the residual is mere rounding and says nothing.
     """
-    residual = image - values
-    low = float(down(down(residual.min()) - error))
-    high = float(up(up(residual.max()) + error))
-    down_shift = float(down(_geometric(low, discount, mass, upward=False) - error))
-    up_shift = float(up(_geometric(high, discount, mass, upward=True) + error))
-    bounds = Bounds(down(image + down_shift), up(image + up_shift))
-    informative = np.isfinite(down_shift + up_shift) and float(np.abs(residual).max()) > error
-    return bounds, 0.5 * (down_shift + up_shift) if informative else 0.0
+    below, above, shift = _bracket(values, image, error, discount, mass)
+    return Bounds(down(image + below), up(image + above)), shift
+
+
+@dataclass(frozen=True, eq=False)
+class Certifier:
+    """The stopping test of one solve: after a sweep w = T v, is the optimum known well enough?
+
+    It holds what the test needs of the MDP, so that a test costs little beside its sweep:
+    discount, mass (the enclosure of the row sums), depth (roundings in a sweep) and
+    largest_reward (in absolute value), with the tolerance of the solve.
+    """
+
+    discount: float
+    mass: Bounds
+    depth: int
+    largest_reward: float
+    tolerance: float
+
+    @staticmethod
+    def of(mdp: DiscountedMDP, tolerance: float) -> "Certifier":
+        """Look the constants of an MDP up; takes one sweep the first time, for its row sums."""
+        largest = _largest(mdp.rewards, mdp.rewards > -np.inf)
+        return Certifier(mdp.discount, mdp.row_mass, rounding_depth(mdp.rows), largest, tolerance)
+
+    def error(self, values: FloatArray) -> float:
+        """Bound the rounding error of r + g * P v, over all available pairs."""
+        heaviest = self.discount * float(self.mass.upper)
+        return rounding_error(self.depth, self.largest_reward + heaviest * _largest(values))
+
+    def enough(self, values: FloatArray) -> float:
+        """Return the gap to stop at: the tolerance, or the floor that rounding sets."""
+        return max(self.tolerance, rounding_floor(self.error(values), self.discount))
+
+    def judge(self, values: FloatArray, image: FloatArray) -> tuple[bool, float, float]:
+        """Return whether to stop at w = T v, the constant that best corrects w, and the width.
+
+        values (S,) v; image (S,) w. To stop is to have met the tolerance, or to know that
+        rounding keeps further sweeps from meeting it. width: of the bracket, but for rounding.
+        """
+        error, enough = self.error(values), self.enough(values)
+        below, above, shift = _bracket(values, image, error, self.discount, self.mass)
+        width = above - below
+        if width > enough:
+            return False, shift, width
+        bounds, _ = fixed_point_bounds(values, image, error, self.discount, self.mass)
+        return bounds.gap <= enough, shift, width
 
 
 def sweep_error(mdp: DiscountedMDP, values: FloatArray) -> float:
     """Bound the rounding error of r + g * P v, over all available pairs."""
-    largest_reward = float(np.abs(mdp.rewards[mdp.available]).max())
-    magnitude = largest_reward + mdp.discount * float(mdp.row_mass.upper) * float(
-        np.abs(values).max()
-    )
-    return rounding_error(rounding_depth(mdp.rows), magnitude)
+    return Certifier.of(mdp, 0.0).error(values)
 
 
 def rounding_floor(error: float, discount: float) -> float:
@@ -97,22 +132,49 @@ def rounding_floor(error: float, discount: float) -> float:
 
 
 def certified_solution(
-    mdp: DiscountedMDP, values: FloatArray, iterations: int, tolerance: float
+    mdp: DiscountedMDP,
+    values: FloatArray,
+    iterations: int,
+    tolerance: float,
+    sweep: tuple[FloatArray, FloatArray, IntArray] | None = None,
 ) -> Solution:
-    """Return the greedy solution at `values` with bounds from one more sweep."""
-    q = action_values(mdp.rows, mdp.rewards, mdp.discount, values)
-    image = q.max(axis=1)
-    error = sweep_error(mdp, values)
+    """Return the greedy solution at `values` with bounds from one more sweep.
+
+    sweep: what `greedy_sweep` returned at `values`, where the solver has it already.
+    """
+    certifier = Certifier.of(mdp, tolerance)
+    q, image, actions = sweep or greedy_sweep(mdp.rows, mdp.rewards, mdp.discount, values)
+    error = certifier.error(values)
     bounds, shift = fixed_point_bounds(values, image, error, mdp.discount, mdp.row_mass)
     return Solution(
         values=image + shift,
         action_values=q + shift,
-        policy=greedy(q),
+        policy=one_hot(actions, mdp.actions),
         lower=bounds.lower,
         upper=bounds.upper,
         iterations=iterations,
         converged=bounds.gap <= tolerance,
     )
+
+
+def _bracket(
+    values: FloatArray, image: FloatArray, error: float, discount: float, mass: Bounds
+) -> tuple[float, float, float]:
+    """Return what w = T v lies below and above the fixed point by, and the middle (or 0)."""
+    residual = image - values
+    smallest, largest = float(residual.min()), float(residual.max())
+    low = float(down(down(smallest) - error))
+    high = float(up(up(largest) + error))
+    below = float(down(_geometric(low, discount, mass, upward=False) - error))
+    above = float(up(_geometric(high, discount, mass, upward=True) + error))
+    informative = np.isfinite(below + above) and max(-smallest, largest) > error
+    return below, above, 0.5 * (below + above) if informative else 0.0
+
+
+def _largest(array: FloatArray, where: Any = True) -> float:
+    """Return the largest absolute value, over the entries of a mask where one is given."""
+    high = array.max(where=where, initial=0.0)
+    return float(max(high, -array.min(where=where, initial=0.0)))
 
 
 def _geometric(residual: float, discount: float, mass: Bounds, *, upward: bool) -> float:

@@ -1,25 +1,25 @@
 """Value iteration: Jacobi, Gauss-Seidel and Anderson-accelerated sweeps, stopped by certificate.
 
 Every form stops as soon as MacQueen's bracket of the optimal value is narrower than the
-tolerance, which on mixing MDPs is long before the sup-norm residual is small.
+tolerance, which on mixing MDPs is long before the sup-norm residual is small. A constant error
+costs Jacobi sweeps nothing, since the bracket's middle removes it; the other two forms remove it
+as they go.
 Sources: Puterman (1994), sections 6.3 and 6.6; Walker and Ni (2011) for Anderson mixing;
 Geist and Scherrer (2018) for its use on MDPs.
 """
 
-from collections import deque
-
 import numpy as np
 
-from rltheory.analysis.arrays import FloatArray, as_float_array, check_finite, check_range
+from rltheory.analysis.arrays import (
+    FloatArray,
+    as_float_array,
+    check_finite,
+    check_positive_integer,
+    check_range,
+)
 from rltheory.tabular.kernels import bellman, gauss_seidel
 from rltheory.tabular.mdp import DiscountedMDP
-from rltheory.tabular.solution import (
-    Solution,
-    certified_solution,
-    fixed_point_bounds,
-    rounding_floor,
-    sweep_error,
-)
+from rltheory.tabular.solution import Certifier, Solution, certified_solution
 
 METHODS = ("jacobi", "gauss_seidel", "anderson")
 
@@ -36,8 +36,9 @@ def value_iteration(
     """Solve a discounted MDP by iterating its Bellman operator, a contraction in the sup norm.
 
     tolerance: stop when the certified gap max(upper - lower) is below it (units of reward).
-    method: "jacobi", "gauss_seidel" (in place, states in order) or "anderson" (mixing the last
-    `memory` residuals, falling back to the plain step when the residual grows).
+    method: "jacobi", "gauss_seidel" (in place, states in order, each followed by a plain sweep
+    that certifies) or "anderson" (mixing the last `memory` steps, falling back to the plain one
+    when the bracket grows).
     initial_values: (S,), zeros by default.
 
     Returns a Solution; `converged` is False if `max_iterations` or the rounding floor of float64
@@ -66,20 +67,15 @@ def initial_vector(mdp: DiscountedMDP, initial_values: FloatArray | None) -> Flo
     return values.copy()
 
 
-def _certified(mdp: DiscountedMDP, values: FloatArray, image: FloatArray, tolerance: float) -> bool:
-    """Whether iterating further is pointless: the gap is met, or rounding rules it out."""
-    error = sweep_error(mdp, values)
-    bounds, _ = fixed_point_bounds(values, image, error, mdp.discount, mdp.row_mass)
-    return bounds.gap <= max(tolerance, rounding_floor(error, mdp.discount))
-
-
 def _jacobi(
     mdp: DiscountedMDP, values: FloatArray, tolerance: float, max_iterations: int
 ) -> tuple[FloatArray, int]:
+    certifier = Certifier.of(mdp, tolerance)
     image = np.empty_like(values)
     for iteration in range(1, max_iterations + 1):
         bellman(mdp.rows, mdp.rewards, mdp.discount, values, image)
-        if _certified(mdp, values, image, tolerance):
+        stop, _, _ = certifier.judge(values, image)
+        if stop:
             return values, iteration
         values, image = image, values
     return values, max_iterations
@@ -88,45 +84,68 @@ def _jacobi(
 def _gauss_seidel(
     mdp: DiscountedMDP, values: FloatArray, tolerance: float, max_iterations: int
 ) -> tuple[FloatArray, int]:
+    certifier = Certifier.of(mdp, tolerance)
+    image = np.empty_like(values)
+    narrowest = np.inf
     for iteration in range(1, max_iterations + 1):
-        before = values.copy()
-        gauss_seidel(mdp.rows, mdp.rewards, mdp.discount, values)
-        moved = float(np.abs(values - before).max())
-        # An in-place sweep contracts by the discount too; only then is the bracket worth a sweep.
-        enough = max(tolerance, rounding_floor(sweep_error(mdp, values), mdp.discount))
-        if 2 * moved * mdp.discount <= enough * (1 - mdp.discount):
-            image = bellman(mdp.rows, mdp.rewards, mdp.discount, values)
-            if _certified(mdp, values, image, tolerance):
-                return values, iteration
+        bellman(mdp.rows, mdp.rewards, mdp.discount, values, image)
+        stop, shift, width = certifier.judge(values, image)
+        if stop:
+            return values, iteration
+        # An in-place sweep does not carry constants along, so a shift could undo its progress:
+        # one that at least halves the bracket cannot do so for ever.
+        if width <= 0.5 * narrowest:
+            image += shift
+            narrowest = width
+        gauss_seidel(mdp.rows, mdp.rewards, mdp.discount, image)
+        values, image = image, values
     return values, max_iterations
 
 
 def _anderson(
     mdp: DiscountedMDP, values: FloatArray, tolerance: float, max_iterations: int, memory: int
 ) -> tuple[FloatArray, int]:
-    history: deque[tuple[FloatArray, FloatArray]] = deque(maxlen=memory + 1)
-    best = np.inf
+    certifier = Certifier.of(mdp, tolerance)
+    slots = check_positive_integer(memory, "memory")
+    image_steps = np.zeros((slots, mdp.states))
+    residual_steps = np.zeros((slots, mdp.states))
+    image, last_image = np.empty_like(values), np.zeros_like(values)
+    residual, last_residual = np.empty_like(values), np.zeros_like(values)
+    narrowest, filled = np.inf, 0
     for iteration in range(1, max_iterations + 1):
-        image = bellman(mdp.rows, mdp.rewards, mdp.discount, values)
-        if _certified(mdp, values, image, tolerance):
+        bellman(mdp.rows, mdp.rewards, mdp.discount, values, image)
+        stop, shift, width = certifier.judge(values, image)
+        if stop:
             return values, iteration
-        residual = image - values
-        norm = float(np.abs(residual).max())
-        if norm > best:
+        image += shift
+        np.subtract(image, values, out=residual)
+        if width > narrowest:
             # The mixed point was worse than where it came from: start over from a plain step.
-            history.clear()
-        best = min(best, norm)
-        history.append((image, residual))
-        values = _mix(history)
+            filled = 0
+            residual_steps[:] = 0.0
+        narrowest = min(narrowest, width)
+        if filled:
+            slot = filled % slots
+            np.subtract(residual, last_residual, out=residual_steps[slot])
+            np.subtract(image, last_image, out=image_steps[slot])
+            _normalise(residual_steps[slot], image_steps[slot])
+        filled += 1
+        values = image - _weights(residual_steps, residual) @ image_steps
+        image, last_image = last_image, image
+        residual, last_residual = last_residual, residual
     return values, max_iterations
 
 
-def _mix(history: deque[tuple[FloatArray, FloatArray]]) -> FloatArray:
-    """Return the affine combination of images whose residuals combine to the least norm."""
-    image, residual = history[-1]
-    if len(history) == 1:
-        return image
-    residual_steps = np.column_stack([residual - r for _, r in list(history)[:-1]])
-    image_steps = np.column_stack([image - w for w, _ in list(history)[:-1]])
-    weights = np.linalg.lstsq(residual_steps, residual, rcond=1e-10)[0]
-    return np.asarray(image - image_steps @ weights)
+def _normalise(residual_step: FloatArray, image_step: FloatArray) -> None:
+    """Scale a pair of steps, in place, so that the first has norm one (or is zero)."""
+    norm = float(np.linalg.norm(residual_step))
+    if norm > 0:
+        residual_step /= norm
+        image_step /= norm
+
+
+def _weights(residual_steps: FloatArray, residual: FloatArray) -> FloatArray:
+    """Return the weights (memory,) of the steps that together come closest to `residual`."""
+    # The normal equations read the steps once; their condition only matters to the step's length.
+    gram = residual_steps @ residual_steps.T
+    return np.asarray(np.linalg.lstsq(gram, residual_steps @ residual, rcond=1e-10)[0])
