@@ -49,17 +49,19 @@ def verify(
         raise ValueError(f"seed is {seed!r}; expected an integer of at least 0")
     if resume and store is None:
         raise ValueError("resume needs the store that holds the earlier results")
+    stamps = {theorem.id: fingerprint(theorem) for theorem in chosen}
     log = Store(store) if store is not None else None
     results: list[Result] = []
     if log is not None:
         log.prepare()
         if resume:
-            results = log.finished(chosen, budget, seed)
+            results = log.finished(stamps, budget, seed)
     done = {result.theorem for result in results}
     for result in results:
         if on_result:
             on_result(result)
-    for result in _run([t for t in chosen if t.id not in done], budget, seed, jobs):
+    remaining = [theorem for theorem in chosen if theorem.id not in done]
+    for result in _run(remaining, budget, seed, stamps, jobs):
         if log is not None:
             log.append(result)
         results.append(result)
@@ -117,15 +119,17 @@ def replay(instance: Instance, theorem: Theorem | None = None) -> tuple[bool, In
 
 def variant(theorem: Theorem, role: str) -> Theorem:
     """Return the theorem itself, its control or one of its mutations, by the name of the role."""
-    variants: dict[str, Theorem] = {"theorem": theorem, "control": false_twin(theorem)}
-    variants.update(mutations(theorem))
+    variants = {"theorem": theorem, "control": false_twin(theorem)} | mutations(theorem)
     if role not in variants:
         raise ValueError(f"role is {role!r}; expected one of {', '.join(variants)}")
     return variants[role]
 
 
-def examine(theorem: Theorem, budget: str, seed: int) -> Result:
-    """Return the verdict on one theorem: its attack, then that on its control."""
+def examine(theorem: Theorem, budget: str, seed: int, stamp: str = "") -> Result:
+    """Return the verdict on one theorem: its attack, then that on its control.
+
+    stamp: the fingerprint to write down, taken by the caller before the run.
+    """
     limits = budget_named(budget)
     start = time.perf_counter()
     attempt = attack(theorem, limits, seed)
@@ -144,7 +148,7 @@ def examine(theorem: Theorem, budget: str, seed: int) -> Result:
         control_refuted=fallen,
         budget=budget,
         seed=seed,
-        fingerprint=fingerprint(theorem),
+        fingerprint=stamp or fingerprint(theorem),
         seconds=time.perf_counter() - start,
         versions=versions(),
     )
@@ -174,15 +178,17 @@ def chosen_theorems(ids: str | Iterable[str | Theorem]) -> tuple[Theorem, ...]:
     return registry.ordered([*records, *(t for t in named if t not in records)])
 
 
-def _run(theorems: list[Theorem], budget: str, seed: int, jobs: int | None) -> Iterator[Result]:
+def _run(
+    theorems: list[Theorem], budget: str, seed: int, stamps: dict[str, str], jobs: int | None
+) -> Iterator[Result]:
     """Yield results as they come, from this process for a few theorems, else from workers."""
     count = joblib.cpu_count() if jobs is None else jobs
     if count < 1:
         raise ValueError(f"jobs is {jobs}; expected an integer of at least 1")
     if count == 1 or len(theorems) <= _FEW:
-        yield from (examine(theorem, budget, seed) for theorem in theorems)
+        yield from (examine(t, budget, seed, stamps[t.id]) for t in theorems)
         return
-    tasks = (joblib.delayed(examine)(theorem, budget, seed) for theorem in theorems)
+    tasks = (joblib.delayed(examine)(t, budget, seed, stamps[t.id]) for t in theorems)
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         workers = joblib.Parallel(
             n_jobs=min(count, len(theorems)), batch_size=1, return_as="generator_unordered"

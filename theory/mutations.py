@@ -50,7 +50,7 @@ class MutatedSides:
         return strengthened(side, theorem.sharpness)
 
 
-def mutations(theorem: Theorem) -> dict[Mutation, Theorem]:
+def mutations(theorem: Theorem) -> dict[str, Theorem]:
     """Return the theorem with its sign turned and with its constant turned, by name.
 
     sign: an identity's right side negated, the sides of any other statement swapped.

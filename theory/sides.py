@@ -101,15 +101,17 @@ def strengthened(side: Side, factor: float) -> Side:
 
     As the right side of left <= right it claims more: positive entries shrink, negative ones grow.
     """
-    smaller = scaled(side, factor)
-    if isinstance(side, Bounds) and isinstance(smaller, Bounds):
+    if isinstance(side, Bounds):
+        smaller = side * factor
         return Bounds(
             np.minimum(smaller.lower, down(side.lower / factor)),
             np.minimum(smaller.upper, up(side.upper / factor)),
         )
     array = np.asarray(side)
-    larger = array / factor if array.dtype.kind == "f" else _rationals(array) / Fraction(factor)
-    return np.asarray(np.minimum(smaller, larger))
+    if array.dtype.kind == "f":
+        return np.asarray(np.minimum(array * factor, array / factor))
+    exact = _rationals(array)
+    return np.asarray(np.minimum(exact * Fraction(factor), exact / Fraction(factor)))
 
 
 def to_bounds(side: Side) -> Bounds:

@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from functools import cache, partial
 from os import PathLike
 from pathlib import Path
@@ -64,15 +64,14 @@ class Store:
         """Return the last result of every theorem in the file, by id."""
         return {result.theorem: result for result in self.results()}
 
-    def finished(self, theorems: Iterable[Theorem], budget: str, seed: int) -> list[Result]:
-        """Return what is done already with this budget and seed, from unchanged source."""
+    def finished(self, stamps: Mapping[str, str], budget: str, seed: int) -> list[Result]:
+        """Return what is done already with this budget and seed, by fingerprints per id."""
         done = {
             (result.theorem, result.fingerprint): result
             for result in self.results()
             if result.budget == budget and result.seed == seed
         }
-        wanted = [(theorem.id, fingerprint(theorem)) for theorem in theorems]
-        return [done[key] for key in wanted if key in done]
+        return [done[key] for key in stamps.items() if key in done]
 
 
 def fingerprint(theorem: Theorem) -> str:
@@ -129,9 +128,9 @@ def _library_source() -> bytes:
     Records are left out here, each counts its own module only.
     """
     digest = hashlib.sha256()
-    folders = [*rltheory.analysis.__path__, *rltheory.tabular.__path__, Path(__file__).parent]
-    for folder in map(Path, folders):
-        for path in sorted(folder.rglob("*.py")):
+    packages = (*rltheory.analysis.__path__, *rltheory.tabular.__path__)
+    for folder in (*map(str, packages), str(Path(__file__).parent)):
+        for path in sorted(Path(folder).rglob("*.py")):
             if "records" not in path.parts:
                 digest.update(path.read_bytes())
     return digest.digest()
