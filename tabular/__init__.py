@@ -6,6 +6,14 @@ from rltheory.tabular.finite_horizon import EpisodicSolution, backward_induction
 from rltheory.tabular.linear_programming import linear_programming
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 from rltheory.tabular.policy_iteration import modified_policy_iteration, policy_iteration
+from rltheory.tabular.policy_optimisation import (
+    PolicyOptimisation,
+    direct_gradient,
+    mirror_descent,
+    natural_policy_gradient,
+    policy_gradient,
+    softmax_gradient,
+)
 from rltheory.tabular.robust import (
     RobustSolution,
     best_response_kernel,
@@ -23,20 +31,26 @@ __all__ = [
     "EpisodicMDP",
     "EpisodicSolution",
     "Evaluation",
+    "PolicyOptimisation",
     "RobustEpisodicSolution",
     "RobustSolution",
     "Solution",
     "backward_induction",
     "best_response_kernel",
+    "direct_gradient",
     "evaluate_policy",
     "linear_programming",
+    "mirror_descent",
     "modified_policy_iteration",
+    "natural_policy_gradient",
     "occupancy_measure",
+    "policy_gradient",
     "policy_iteration",
     "relative_value_iteration",
     "robust_backward_induction",
     "robust_evaluate_policy",
     "robust_policy_iteration",
     "robust_value_iteration",
+    "softmax_gradient",
     "value_iteration",
 ]
