@@ -79,6 +79,7 @@ CONTRACTION = Theorem(
         sides=lambda x: _contraction(x, Fraction(x.mdp.discount) ** 2),
     ),
     notes="Attained by every pair of vectors that differ by a constant.",
+    sharpness=0.999,
 )
 
 
@@ -136,6 +137,7 @@ SPAN = Theorem(
         sides=_span_same_action,
     ),
     notes="Far below the discount where rows overlap: why MacQueen's test stops early.",
+    sharpness=0.99,
 )
 
 
@@ -198,6 +200,7 @@ MACQUEEN = Theorem(
         r"Implies Banach's a-posteriori bound $\|TV - V^*\|_\infty \le \gamma\|TV - V\|_\infty"
         r"/(1-\gamma)$. Both ends meet where the residual is constant, $V = V^* + c\mathbf{1}$."
     ),
+    sharpness=0.999,
 )
 
 
@@ -245,6 +248,7 @@ GAUSS_SEIDEL = Theorem(
         sample=sample_residual,
     ),
     notes="Met by one-state models and by the optimal value itself.",
+    sharpness=0.999,
 )
 
 
@@ -302,6 +306,7 @@ TD_LAMBDA = Theorem(
         sides=_td_uniform,
     ),
     notes=r"Attained by constant differences for every $\lambda$; at $\lambda = 1$ both are zero.",
+    sharpness=0.999,
 )
 
 
