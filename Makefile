@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test lint typecheck clean
+.PHONY: reproduce test lint typecheck docs clean
 
 $(BIN)/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
+
+# Verify every theorem, draw every figure, write the report, and say where it is.
+reproduce: $(BIN)/.installed
+	$(BIN)/rltheory reproduce
 
 test: $(BIN)/.installed
 	$(BIN)/python -m pytest -q -n auto
@@ -25,5 +29,10 @@ typecheck: $(BIN)/.installed
 	done
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p rltheory
 
+docs: $(BIN)/.installed
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	$(BIN)/sphinx-build -q -W -b html docs docs/_build
+	@echo "The pages are in docs/_build/index.html"
+
 clean:
-	rm -rf .venv build out
+	rm -rf .venv build out docs/_build
