@@ -154,26 +154,28 @@ class _Euclidean(MirrorMap):
     def step(
         self, current: FloatArray, reference: FloatArray, ascent: FloatArray, keep: float
     ) -> FloatArray:
-        return project_simplex(keep * current + (1 - keep) * reference + ascent)
+        return project_simplex(keep * current + (1 - keep) * reference + _below_top(ascent))
 
     def divergence(self, policy: FloatArray, reference: FloatArray) -> FloatArray:
         return np.asarray(0.5 * np.square(policy - reference).sum(axis=-1))
 
     def maximum(self, gains: FloatArray, reference: FloatArray, weight: float) -> FloatArray:
-        best = project_simplex(reference + gains / weight)
-        earned = np.where(best > 0, gains, 0.0) * best
-        return np.asarray(earned.sum(axis=-1) - weight * self.divergence(best, reference))
+        losses = _below_top(gains)
+        best = project_simplex(reference + losses / weight)
+        lost = (np.where(best > 0, losses, 0.0) * best).sum(axis=-1)
+        return np.asarray(gains.max(axis=-1) + lost - weight * self.divergence(best, reference))
 
     def divergence_error(self, policy: FloatArray, reference: FloatArray) -> float:
         return rounding_error(policy.shape[-1] + 4, 2.0)
 
     def maximum_error(self, gains: FloatArray, reference: FloatArray, weight: float) -> float:
-        # The projection is off by at most `off` in each entry, and the objective's slope is at
-        # most max |gains| + weight; evaluating it there adds its own rounding.
+        # What has mass lies within 1 of the top after division by the weight and adding the
+        # reference: losses there are at most 2 weights, whatever the gains, and the objective's
+        # slope at most 3. The projection is off by at most `off` in each entry.
         n = gains.shape[-1]
-        size = _largest(gains) + weight
-        off = rounding_error(2 * n + 8, 4.0 + 4.0 * _largest(gains) / weight)
-        return float(n * off * size + rounding_error(n + 8, 2 * size))
+        off = rounding_error(2 * n + 8, 4.0)
+        inside = n * off * 3 * weight + rounding_error(n + 8, 4 * weight)
+        return float(inside + rounding_error(4, _largest(gains) + 4 * weight))
 
 
 KL: MirrorMap = _KullbackLeibler()
@@ -201,6 +203,11 @@ def _rows(argument: ArrayLike, name: str) -> FloatArray:
             "expected numbers below +inf, at least one of them finite"
         )
     return array
+
+
+def _below_top(gains: FloatArray) -> FloatArray:
+    """Return gains less the largest of their row: what sums to 1 does not see the difference."""
+    return np.asarray(gains - gains.max(axis=-1, keepdims=True))
 
 
 def _largest(array: FloatArray) -> float:

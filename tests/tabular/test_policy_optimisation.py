@@ -258,7 +258,9 @@ def test_regularised_optimum_agrees_with_plain_iteration(divergence, mdp, weight
         else:
             values = np.array([_quadratic(*row, weight) for row in zip(q, anchor, strict=True)])
     assert path.optimum.gap < 1e-9
-    np.testing.assert_allclose(path.optimum.values, values, atol=1e-8)
+    # Values up to 10, whose plain iteration rounds at each of the steps that still matter.
+    assert np.all(path.optimum.lower <= values + 1e-12)
+    assert np.all(path.optimum.upper >= values - 1e-12)
 
 
 def _quadratic(gains, anchor, weight):
