@@ -45,7 +45,10 @@ def sort(columns, v, order, space):  # type: ignore[no-untyped-def]
         return order
     n = len(v)
     if n > 32:
-        space[:n] = np.argsort(v)
+        full = np.argsort(v)
+        # Entry by entry: assigning to a slice would compile its error message, for two seconds.
+        for i in range(n):
+            space[i] = full[i]
         return space[:n]
     for i in range(n):
         k = i
