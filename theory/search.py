@@ -19,7 +19,7 @@ from rltheory.analysis.arrays import FloatArray
 from rltheory.theory.sides import Comparison, Side, compare, describe
 from rltheory.theory.tape import Tape
 from rltheory.theory.theorem import Theorem
-from rltheory.theory.verdict import EXISTENTIAL, Attempt, Instance
+from rltheory.theory.verdict import EXISTENTIAL, Attempt, Instance, plain
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def documented(
     instance, left, right = found
     texts = describe(left), describe(right)
     try:
-        details = dict(theorem.details(instance)) if theorem.details else {}
+        details = plain(dict(theorem.details(instance))) if theorem.details else {}
     except Exception as error:
         raise EvaluationError(
             f"{theorem.id}: details of the instance of size {size} with tape {_short(vector)} "

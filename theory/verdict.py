@@ -116,7 +116,7 @@ class Result:
 
 def encode(record: Instance | Result | Attempt) -> dict[str, Any]:
     """Return a record as JSON values (dictionaries, lists, strings, finite numbers)."""
-    return dict(_plain(asdict(record)))
+    return dict(plain(asdict(record)))
 
 
 def decode_instance(data: Mapping[str, Any]) -> Instance:
@@ -170,11 +170,12 @@ def _numbers(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return values | {name: float(values[name]) for name in names}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: lists for tuples and arrays, strings for infinities."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, int | np.integer):
