@@ -96,26 +96,28 @@ def _csr_max(data, indices, indptr, rewards, discount, values, out, start, stop)
 @njit(cache=True, nogil=True)
 def _dense_greedy(rows, rewards, discount, values, q, out, chosen, start, stop):  # type: ignore[no-untyped-def]
     for s in range(start, stop):
-        out[s] = -np.inf
+        best = -np.inf
         for a in range(rewards.shape[1]):
             i = s * rewards.shape[1] + a
             q[s, a] = rewards[s, a] + discount * dot(rows[i], values)
-            if q[s, a] > out[s]:
-                out[s] = q[s, a]
+            if q[s, a] > best:
+                best = q[s, a]
                 chosen[s] = a
+        out[s] = best
 
 
 @njit(cache=True, nogil=True)
 def _csr_greedy(data, indices, indptr, rewards, discount, values, q, out, chosen, start, stop):  # type: ignore[no-untyped-def]
     for s in range(start, stop):
-        out[s] = -np.inf
+        best = -np.inf
         for a in range(rewards.shape[1]):
             i = s * rewards.shape[1] + a
             expected = _csr_dot(data, indices, indptr[i], indptr[i + 1], values)
             q[s, a] = rewards[s, a] + discount * expected
-            if q[s, a] > out[s]:
-                out[s] = q[s, a]
+            if q[s, a] > best:
+                best = q[s, a]
                 chosen[s] = a
+        out[s] = best
 
 
 @njit(cache=True, nogil=True)
