@@ -1,0 +1,79 @@
+"""`rltheory figures` as a user meets it: lists, draws, and refuses what it cannot do."""
+
+import argparse
+import json
+
+import pytest
+
+from rltheory.cli import figures
+from rltheory.paper_figures import registry
+
+
+def run(*words):
+    parser = argparse.ArgumentParser()
+    figures.add_parser(parser.add_subparsers())
+    arguments = parser.parse_args(["figures", *words])
+    return arguments.run(arguments)
+
+
+def test_list_names_every_figure(capsys):
+    assert run("--list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [f.name for f in registry.figures()]
+
+
+def test_a_figure_comes_with_its_data_and_record(tmp_path, capsys):
+    assert run("bounds", "--out", str(tmp_path / "new" / "folder"), "--seed", "3") == 0
+    folder = tmp_path / "new" / "folder"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        f"bounds.{kind}" for kind in ("csv", "json", "pdf", "png")
+    ]
+    assert str(folder / "bounds.png") in capsys.readouterr().out
+    about = json.loads((folder / "bounds.json").read_text())
+    assert (about["name"], about["scale"], about["seed"]) == ("bounds", "quick", 3)
+    assert about["title"]
+    assert about["caption"]
+    assert about["source"]
+    assert about["settings"]
+
+
+def test_an_unknown_name_lists_near_matches(tmp_path):
+    with pytest.raises(ValueError, match="unknown figure 'plannners'; did you mean planners"):
+        run("plannners", "--out", str(tmp_path))
+    with pytest.raises(ValueError, match="--list"):
+        run("zzzzzz", "--out", str(tmp_path))
+
+
+def test_a_folder_that_is_a_file_is_named_before_anything_is_drawn(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(OSError, match="file' cannot be written"):
+        run("bounds", "--out", str(tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), [(["--seed", "-1"], "seed is -1"), (["--jobs", "0"], "jobs is 0")]
+)
+def test_numbers_out_of_range_are_named(words, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        run("bounds", "--out", str(tmp_path), *words)
+
+
+def test_an_unknown_scale_is_refused_by_the_parser(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("--scale", "huge")
+    assert stop.value.code == 2
+    assert "huge" in capsys.readouterr().err
+
+
+def test_a_figure_that_fails_is_reported_and_the_others_are_drawn(tmp_path, monkeypatch, capsys):
+    def fail(scale, seed):
+        raise RuntimeError("no such luck")
+
+    good = registry.select(["bounds"])
+    bad = registry.Figure(name="bad", title="Bad", caption="Bad.", source="none", draw=fail)
+    monkeypatch.setattr(registry, "figures", lambda: (bad, *good))
+    assert run("--out", str(tmp_path), "--jobs", "1") == 1
+    assert "no such luck" in capsys.readouterr().err
+    assert (tmp_path / "bounds.png").exists()
+    assert not list(tmp_path.glob("*bad*"))
