@@ -52,8 +52,10 @@ def check_finite(array: FloatArray, name: str) -> None:
         return
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
-        where = ", ".join(map(str, bad[0]))
-        raise ValueError(f"{name}[{where}] is {array[tuple(bad[0])]}; every entry must be finite")
+        value = array[tuple(bad[0])]
+        if not array.ndim:
+            raise ValueError(f"{name} is {value}; expected a finite number")
+        raise ValueError(f"{name}[{_index(bad[0])}] is {value}; every entry must be finite")
 
 
 def check_distributions(array: FloatArray, name: str) -> None:
@@ -97,7 +99,11 @@ def check_range(
 
 def check_positive_integer(number: int, name: str) -> int:
     """Return `number` as an int; raise ValueError unless it is an integer of at least 1."""
-    if isinstance(number, bool) or int(number) != number or number < 1:
+    try:
+        is_integer = not isinstance(number, bool) and int(number) == number
+    except (TypeError, ValueError, OverflowError):
+        is_integer = False
+    if not is_integer or number < 1:
         raise ValueError(f"{name} is {number!r}; expected an integer of at least 1")
     return int(number)
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from rltheory.analysis.arrays import FloatArray, check_positive_integer, check_range
 from rltheory.analysis.bounds import Bounds
@@ -238,4 +239,5 @@ def _accuracy(mdp: DiscountedMDP, gap: float, tolerance: float) -> float:
 
 
 def _layout(mdp: DiscountedMDP, kernel: Any) -> Any:
-    return kernel if mdp.is_sparse else kernel.reshape(mdp.transitions.shape)
+    # Sets that move mass anywhere turn sparse rows into dense ones.
+    return sparse.csr_array(kernel) if mdp.is_sparse else kernel.reshape(mdp.transitions.shape)
