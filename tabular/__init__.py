@@ -1,8 +1,21 @@
 """Finite MDPs: exact planning with certified bounds, robust planning, real models."""
 
 from rltheory.tabular.average_reward import AverageRewardSolution, relative_value_iteration
+from rltheory.tabular.drn import read_drn, write_drn
 from rltheory.tabular.evaluation import evaluate_policy, occupancy_measure
+from rltheory.tabular.explicit import ExplicitModel
 from rltheory.tabular.finite_horizon import EpisodicSolution, backward_induction
+from rltheory.tabular.generators import (
+    american_put,
+    chain,
+    garnet,
+    gridworld,
+    inventory,
+    machine_replacement,
+    random_mdp,
+    river_swim,
+)
+from rltheory.tabular.library import load
 from rltheory.tabular.linear_programming import linear_programming
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 from rltheory.tabular.policy_iteration import modified_policy_iteration, policy_iteration
@@ -14,6 +27,7 @@ from rltheory.tabular.policy_optimisation import (
     policy_gradient,
     softmax_gradient,
 )
+from rltheory.tabular.prism import read_prism, write_prism
 from rltheory.tabular.robust import (
     RobustSolution,
     best_response_kernel,
@@ -31,26 +45,40 @@ __all__ = [
     "EpisodicMDP",
     "EpisodicSolution",
     "Evaluation",
+    "ExplicitModel",
     "PolicyOptimisation",
     "RobustEpisodicSolution",
     "RobustSolution",
     "Solution",
+    "american_put",
     "backward_induction",
     "best_response_kernel",
+    "chain",
     "direct_gradient",
     "evaluate_policy",
+    "garnet",
+    "gridworld",
+    "inventory",
     "linear_programming",
+    "load",
+    "machine_replacement",
     "mirror_descent",
     "modified_policy_iteration",
     "natural_policy_gradient",
     "occupancy_measure",
     "policy_gradient",
     "policy_iteration",
+    "random_mdp",
+    "read_drn",
+    "read_prism",
     "relative_value_iteration",
+    "river_swim",
     "robust_backward_induction",
     "robust_evaluate_policy",
     "robust_policy_iteration",
     "robust_value_iteration",
     "softmax_gradient",
     "value_iteration",
+    "write_drn",
+    "write_prism",
 ]
