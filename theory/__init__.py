@@ -2,5 +2,6 @@
 
 from rltheory.theory.engine import falsify, replay, verify
 from rltheory.theory.registry import theorems
+from rltheory.theory.report import report
 
-__all__ = ["falsify", "replay", "theorems", "verify"]
+__all__ = ["falsify", "replay", "report", "theorems", "verify"]
