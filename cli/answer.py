@@ -33,13 +33,12 @@ def describe(
 ) -> dict[str, Any]:
     """Return all of the answer but its arrays, ready for JSON."""
     mdp = model.mdp
-    is_episodic = isinstance(mdp, EpisodicMDP)
     value, bounds = _start_value(mdp.initial, solution)
     return {
         "model": model.origin,
         "states": mdp.states,
         "actions": mdp.actions,
-        **({"horizon": mdp.horizon} if is_episodic else {"discount": mdp.discount}),
+        **_span(mdp),
         **problem,
         "method": method,
         "iterations": getattr(solution, "iterations", None),
@@ -99,6 +98,12 @@ def save_arrays(path: Path, solution: Any) -> None:
         np.savez_compressed(stream, **arrays)
 
 
+def _span(mdp: DiscountedMDP | EpisodicMDP) -> dict[str, float]:
+    if isinstance(mdp, EpisodicMDP):
+        return {"horizon": mdp.horizon}
+    return {"discount": mdp.discount}
+
+
 def _start_value(initial: FloatArray, solution: Any) -> tuple[float, Bounds]:
     """Return the value of the initial distribution and an enclosure of it, rounding included."""
     values, lower, upper = (_first(getattr(solution, n)) for n in ("values", "lower", "upper"))
@@ -154,7 +159,7 @@ def _choice(model: Model, state: int, row: FloatArray) -> str:
         names = [str(name) or str(a) for a, name in enumerate(model.action_names[state])]
     taken = np.flatnonzero(row > 0)
     if len(taken) == 1:
-        return names[taken[0]]
+        return str(names[taken[0]])
     return ", ".join(f"{names[a]} {row[a]:.4f}" for a in taken)
 
 
