@@ -69,11 +69,9 @@ def summary(answer: dict[str, Any], model: Model, solution: Any) -> str:
     if model.cells:
         lines += ["", "policy", *_map(model, policy)]
     elif len(policy) <= LARGEST_TABLE:
-        lines += [
-            "",
-            "policy at the first step" if steps else "policy",
-            *_table(model, _first(solution.values), policy),
-        ]
+        values = _rounded(_first(solution.values), answer["gap"])
+        title = "policy at the first step" if steps else "policy"
+        lines += ["", title, *_table(model, values, policy)]
     return "\n".join(lines)
 
 
@@ -143,6 +141,12 @@ def _starts(initial: FloatArray, solution: Any) -> list[str]:
         + _enclosed({"value": float(values[s]), "lower": float(lower[s]), "upper": float(upper[s])})
         for s in support
     ]
+
+
+def _rounded(values: FloatArray, gap: float) -> FloatArray:
+    """Return the values without the digits that the certificate leaves open."""
+    digits = int(-np.ceil(np.log10(gap))) if gap > 0 else 15
+    return np.round(values, max(0, digits)) + 0.0
 
 
 def _table(model: Model, values: FloatArray, policy: FloatArray) -> list[str]:

@@ -148,6 +148,14 @@ def test_a_gap_above_the_tolerance_is_said_and_is_exit_status_1(capsys):
     assert "MORE than the tolerance" in capsys.readouterr().out
 
 
+def test_digits_that_the_certificate_leaves_open_are_not_shown(tmp_path, capsys):
+    """An absorbing state without reward is worth 0, and not half the width of its bounds."""
+    path = tmp_path / "tiny.drn"
+    path.write_text(TINY)
+    assert run(path, "--set", "reward=r") == 0
+    assert capsys.readouterr().out.rstrip().splitlines()[-1].split() == ["2", "0", "0"]
+
+
 @pytest.fixture
 def files(tmp_path):
     (tmp_path / "tiny.drn").write_text(TINY)
