@@ -1,18 +1,19 @@
-"""`rltheory figures` as a user meets it: lists, draws, and refuses what it cannot do."""
+"""`rltheory figures` as a user meets it: lists, draws, refuses; and `rltheory reproduce`."""
 
 import argparse
 import json
 
 import pytest
 
-from rltheory.cli import figures
+from rltheory.cli import figures, reproduce
 from rltheory.paper_figures import registry
+from rltheory.theory import registry as theorems
 
 
-def run(*words):
+def run(*words, command=figures):
     parser = argparse.ArgumentParser()
-    figures.add_parser(parser.add_subparsers())
-    arguments = parser.parse_args(["figures", *words])
+    command.add_parser(parser.add_subparsers())
+    arguments = parser.parse_args([command.__name__.split(".")[-1], *words])
     return arguments.run(arguments)
 
 
@@ -77,3 +78,35 @@ def test_a_figure_that_fails_is_reported_and_the_others_are_drawn(tmp_path, monk
     assert "no such luck" in capsys.readouterr().err
     assert (tmp_path / "bounds.png").exists()
     assert not list(tmp_path.glob("*bad*"))
+
+
+def test_reproduce_ends_by_naming_a_report_with_verdicts_and_figures(tmp_path, monkeypatch, capsys):
+    theorem, figure = theorems.theorems()[:1], registry.select(["bounds"])
+    monkeypatch.setattr(theorems, "theorems", lambda: theorem)
+    monkeypatch.setattr(registry, "figures", lambda: figure)
+    words = ("--budget", "quick", "--jobs", "1", "--out", str(tmp_path / "out"))
+    assert run(*words, command=reproduce) == 0
+    page = tmp_path / "out" / "report.html"
+    assert capsys.readouterr().out.splitlines()[-1].endswith(str(page.resolve()))
+    text = page.read_text()
+    assert theorem[0].id in text
+    assert figure[0].title in text
+
+
+def test_reproduce_goes_on_to_the_report_and_says_1_if_a_figure_fails(tmp_path, monkeypatch):
+    def fail(scale, seed):
+        raise RuntimeError("no such luck")
+
+    bad = registry.Figure(name="bad", title="Bad", caption="Bad.", source="none", draw=fail)
+    one = theorems.theorems()[:1]
+    monkeypatch.setattr(theorems, "theorems", lambda: one)
+    monkeypatch.setattr(registry, "figures", lambda: (bad,))
+    words = ("--budget", "quick", "--jobs", "1", "--out", str(tmp_path))
+    assert run(*words, command=reproduce) == 1
+    assert (tmp_path / "report.html").exists()
+
+
+def test_reproduce_refuses_a_folder_that_is_a_file_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(OSError, match="file' cannot be written"):
+        run("--out", str(tmp_path / "file"), command=reproduce)
