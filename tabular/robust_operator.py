@@ -108,7 +108,7 @@ class RobustOperator:
         accuracy: how close lower and upper should be where they are found by iteration.
         """
         if self.shared:
-            return self._shared_backup(values, accuracy)
+            return self._shared(values, accuracy)
         lower, upper, error = self._response(values, self.budgets)
         return Backup(
             lower.max(axis=1), upper.max(axis=1), lower, greedy(lower), self.budgets, error
@@ -117,7 +117,7 @@ class RobustOperator:
     def evaluate(self, policy: FloatArray, values: FloatArray, accuracy: float) -> Backup:
         """Return the backup of a fixed policy (S, A): only the adversary chooses."""
         if self.shared:
-            return self._shared_evaluation(policy, values, accuracy)
+            return self._shared(values, accuracy, policy)
         lower, upper, error = self._response(values, self.budgets)
         low, high = mixture(policy, lower), mixture(policy, upper)
         error += rounding_error(policy.shape[1] + 1, _largest(upper))
@@ -144,7 +144,9 @@ class RobustOperator:
         # What a set makes of the empty row of an unavailable action is of no account.
         return np.where(self.available, q, -np.inf)
 
-    def _shared_backup(self, values: FloatArray, accuracy: float) -> Backup:
+    def _shared(
+        self, values: FloatArray, accuracy: float, policy: FloatArray | None = None
+    ) -> Backup:
         errors: list[float] = []
 
         def respond(budgets: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -153,36 +155,20 @@ class RobustOperator:
             slopes = self.discount * self.inner.multiplier.reshape(budgets.shape)
             return lower, upper, slopes
 
-        point = saddle_point(respond, self.available, self.budgets, self._start(), accuracy)
+        if policy is None:
+            point = saddle_point(respond, self.budgets, self._start(), accuracy)
+        else:
+            point = least_mixture(respond, policy, self.budgets, self._start(), accuracy)
         self.spent[:] = point.budgets
-        error = max(errors) + rounding_error(self.rewards.shape[1] + 32, 4 * _largest(point.q))
-        return Backup(point.lower, point.upper, point.q, point.policy, point.budgets.ravel(), error)
-
-    def _shared_evaluation(self, policy: FloatArray, values: FloatArray, accuracy: float) -> Backup:
-        ball = self.uncertainty
-        assert isinstance(ball, Ball)
-        weights = self.discount * policy
-
-        def penalise(prices: FloatArray) -> tuple[FloatArray, FloatArray]:
-            # An action of weight zero is not worth any budget.
-            per_row = np.divide(
-                prices[:, None], weights, out=np.zeros_like(weights), where=weights > 0
-            )
-            value, distance = ball.penalised(self.rows, values, per_row.ravel())
-            least = np.where(weights > 0, weights * value.reshape(weights.shape), 0.0)
-            spent = np.where(weights > 0, distance.reshape(weights.shape), 0.0)
-            return least.sum(axis=1), spent
-
-        dual, budgets = least_mixture(penalise, self.budgets, float(np.ptp(values)), accuracy)
-        lower, upper, error = self._response(values, budgets.ravel())
-        rewards = mixture(policy, self.rewards)
-        error += rounding_error(4 * policy.shape[1] + self.rows.longest + 32, 4 * _largest(upper))
+        # Heights, and slopes times budgets, are at most the range of the values at one step.
+        scale = 4.0 * (_largest(point.action_values) + self.discount * float(np.ptp(values)))
+        error = max(errors) + rounding_error(self.rewards.shape[1] + 32, scale)
         return Backup(
-            np.minimum(rewards + dual, mixture(policy, upper)),
-            mixture(policy, upper),
-            lower,
-            policy,
-            budgets.ravel(),
+            point.lower,
+            point.upper,
+            point.action_values,
+            point.policy,
+            point.budgets.ravel(),
             error,
         )
 

@@ -1,15 +1,16 @@
 """The saddle points of s-rectangular backups, by cutting planes.
 
 With f_a(b) the worst value of action a at budget b, convex and nonincreasing, the adversary
-minimises max_a f_a(b_a) over budgets that sum to rho, and the agent maximises
-min over budgets of sum_a pi_a f_a(b_a). Each inner solve gives a supporting line of f_a; the
-lines' saddle point is a water level whose weights are the agent's policy. Its value and the
-value at the proposed budgets enclose the true one. Sources: Wiesemann, Kuhn and Rustem (2013),
-section 4; Ho, Petrik and Wiesemann (2021) for the water level; Kelley (1960).
+minimises max_a f_a(b_a), or sum_a pi_a f_a(b_a) against a fixed policy, over budgets that sum to at
+most rho. Each inner solve gives a supporting line of every f_a. The lines' own problem is solved
+exactly: its value bounds the true one from below, its budgets are the next to be tried, and
+what they yield bounds it from above. Sources: Kelley (1960); Wiesemann, Kuhn and Rustem (2013),
+section 4; Ho, Petrik and Wiesemann (2021) for the water level.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -20,121 +21,102 @@ from rltheory.analysis.arrays import FloatArray
 Response = Callable[[FloatArray], tuple[FloatArray, FloatArray, FloatArray]]
 """Budgets (S, A) to lower and upper action values and the slopes of supporting lines, (S, A)."""
 
-Penalised = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
-"""Prices of budget (S,) to the least penalised mixture (S,) and the budgets it uses (S, A)."""
-
-CUTS = 60
+CUTS = 100
 
 
 @dataclass(frozen=True, eq=False)
 class SaddlePoint:
-    """lower, upper (S,) enclose the saddle value; policy (S, A) secures lower, budgets (S, A)
-    allow no more than upper; q (S, A) are the action values at the budgets."""
+    """The value of every state between lower and upper, both (S,).
+
+    policy (S, A) secures lower, budgets (S, A) allow no more than upper; action_values (S, A) are
+    those at the budgets.
+    """
 
     lower: FloatArray
     upper: FloatArray
     policy: FloatArray
     budgets: FloatArray
-    q: FloatArray
+    action_values: FloatArray
 
 
 def saddle_point(
-    respond: Response,
-    available: NDArray[np.bool_],
-    radius: FloatArray,
-    start: FloatArray,
-    accuracy: float,
+    respond: Response, radius: FloatArray, start: FloatArray, accuracy: float
 ) -> SaddlePoint:
     """Solve max over policies of min over budgets of sum_a pi_a f_a(b_a) in every state.
 
     radius (S,): what the budgets sum to at most; start (S, A): the first budgets tried. Stops when
     lower and upper are within `accuracy` in every state, or after `CUTS` solves.
     """
-    states, actions = available.shape
-    budgets = start.copy()
-    best = SaddlePoint(
-        np.full(states, -np.inf),
-        np.full(states, np.inf),
-        np.zeros((states, actions)),
-        budgets.copy(),
-        np.zeros((states, actions)),
-    )
-    heights, slopes, points = (np.empty((CUTS, states, actions)) for _ in range(3))
-    level, policy = np.empty(states), np.empty((states, actions))
-    for cut in range(CUTS):
-        heights[cut], upper, slopes[cut] = respond(budgets)
-        points[cut] = budgets
-        better = upper.max(axis=1) < best.upper
-        best.upper[better] = upper.max(axis=1)[better]
-        best.budgets[better] = budgets[better]
-        best.q[better] = heights[cut][better]
-        _fill(
-            heights[: cut + 1], slopes[: cut + 1], points[: cut + 1], radius, level, policy, budgets
-        )
-        better = level > best.lower
-        best.lower[better] = level[better]
-        best.policy[better] = policy[better]
-        if np.all(best.upper - best.lower <= accuracy):
-            break
-    best.lower[:] = np.minimum(best.lower, best.upper)
-    return best
+    return _cut(respond, _water_level, lambda upper: upper.max(axis=1), radius, start, accuracy)
 
 
 def least_mixture(
-    penalise: Penalised, radius: FloatArray, scale: float, accuracy: float
-) -> tuple[FloatArray, FloatArray]:
-    """Minimise sum_a w_a f_a(b_a) over budgets summing to at most `radius` (S,), by its dual.
+    respond: Response, policy: FloatArray, radius: FloatArray, start: FloatArray, accuracy: float
+) -> SaddlePoint:
+    """Solve min over budgets of sum_a pi_a f_a(b_a) for a policy (S, A); see `saddle_point`."""
 
-    `penalise` gives the dual function less price * radius; it is concave in the price, and its
-    derivative is what the budgets exceed the radius by. scale: where to look for prices first.
-    Returns the best dual value (S,) and feasible budgets (S, A), mixed from both sides of it.
-    """
-    cheap, dear = np.zeros(len(radius)), np.full(len(radius), max(scale, 1e-300))
-    value_cheap, spent_cheap = penalise(cheap)
-    for _ in range(200):
-        value, spent_dear = penalise(dear)
-        over = spent_dear.sum(axis=1) > radius
-        if not over.any():
-            break
-        dear = np.where(over, 4.0 * dear, dear)
-    dual_cheap, dual_dear = value_cheap, value - dear * radius
-    for step in range(200):
-        excess_cheap = spent_cheap.sum(axis=1) - radius
-        excess_dear = spent_dear.sum(axis=1) - radius
-        # The tangents at both ends meet above the concave dual; on its pieces that is exact.
-        run = np.maximum(excess_cheap - excess_dear, 1e-300)
-        price = (dual_dear - dual_cheap + excess_cheap * cheap - excess_dear * dear) / run
-        ceiling = dual_cheap + excess_cheap * (price - cheap)
-        done = (excess_cheap <= 0) | (ceiling - np.maximum(dual_cheap, dual_dear) <= accuracy)
-        if done.all():
-            break
-        if step % 3 == 2:
-            price = 0.5 * (cheap + dear)
-        price = np.clip(np.where(done, cheap, price), cheap, dear)
-        value, spent = penalise(price)
-        dual = value - price * radius
-        over = (spent.sum(axis=1) > radius) & ~done
-        under = ~over & ~done
-        cheap, dear = np.where(over, price, cheap), np.where(under, price, dear)
-        dual_cheap = np.where(over, dual, dual_cheap)
-        dual_dear = np.where(under, dual, dual_dear)
-        spent_cheap = np.where(over[:, None], spent, spent_cheap)
-        spent_dear = np.where(under[:, None], spent, spent_dear)
-    affordable = spent_cheap.sum(axis=1) <= radius
-    total_cheap, total_dear = spent_cheap.sum(axis=1), spent_dear.sum(axis=1)
-    share = np.where(
-        affordable, 1.0, (radius - total_dear) / np.maximum(total_cheap - total_dear, 1e-300)
+    def mix(upper: FloatArray) -> Any:
+        return (policy * np.where(policy > 0, upper, 0.0)).sum(axis=1)
+
+    return _cut(respond, _steepest, mix, radius, start, accuracy, policy)
+
+
+def _cut(
+    respond: Response,
+    solve: Any,
+    value: Callable[[FloatArray], FloatArray],
+    radius: FloatArray,
+    start: FloatArray,
+    accuracy: float,
+    policy: FloatArray | None = None,
+) -> SaddlePoint:
+    states, actions = start.shape
+    budgets = start.copy()
+    weights = np.empty(start.shape) if policy is None else policy.copy()
+    best = SaddlePoint(
+        np.full(states, -np.inf),
+        np.full(states, np.inf),
+        weights.copy(),
+        start.copy(),
+        np.empty(start.shape),
     )
-    budgets = share[:, None] * spent_cheap + (1.0 - share[:, None]) * spent_dear
-    return np.maximum(dual_cheap, dual_dear), np.maximum(budgets, 0.0)
+    heights, slopes, points = (np.empty((CUTS, states, actions)) for _ in range(3))
+    level = np.empty(states)
+    for cut in range(CUTS):
+        heights[cut], upper, slopes[cut] = respond(budgets)
+        points[cut] = budgets
+        _keep(value(upper) < best.upper, best.upper, value(upper))
+        tried = best.upper == value(upper)
+        _keep(tried, best.budgets, budgets)
+        _keep(tried, best.action_values, heights[cut])
+        lines = (heights[: cut + 1], slopes[: cut + 1], points[: cut + 1])
+        solve(*lines, radius, level, weights, budgets)
+        higher = level > best.lower
+        _keep(higher, best.lower, level)
+        _keep(higher, best.policy, weights)
+        if np.all(best.upper - best.lower <= accuracy):
+            break
+    # Where rounding crosses them, the members of the set decide.
+    np.minimum(best.lower, best.upper, out=best.lower)
+    return best
+
+
+def _keep(where: NDArray[np.bool_], kept: FloatArray, found: FloatArray) -> None:
+    kept[where] = found[where]
 
 
 @njit(cache=True, nogil=True)
-def _fill(heights, slopes, points, radius, level, policy, budgets):  # type: ignore[no-untyped-def]
-    """Find the water level u of the lines: the budgets that push every action down to u sum to rho.
+def _usable(height, slope):  # type: ignore[no-untyped-def]
+    """Whether a line says anything: not of an unavailable action, and not vertical."""
+    return height > -np.inf and slope < np.inf
 
-    That sum is convex, piecewise linear and nonincreasing in u, so that Newton's method from
-    the left ends after finitely many steps.
+
+@njit(cache=True, nogil=True)
+def _water_level(heights, slopes, points, radius, level, policy, budgets):  # type: ignore[no-untyped-def]
+    """Find the level u to which budgets of sum rho push the highest line of every action down.
+
+    The budgets needed are convex, piecewise linear and nonincreasing in u, so that Newton's method
+    from the left ends after finitely many steps. The agent's weights are inverse to the slopes.
     """
     cuts, states, actions = heights.shape
     for s in range(states):
@@ -143,23 +125,21 @@ def _fill(heights, slopes, points, radius, level, policy, budgets):  # type: ign
         for a in range(actions):
             for k in range(cuts):
                 height, slope = heights[k, s, a], slopes[k, s, a]
-                if height == -np.inf or slope == np.inf:
-                    continue
-                reach = height + slope * (points[k, s, a] - rho)
-                if reach > u:
-                    u, keeper, flat_keeper = reach, a, slope <= 0.0
-        pinned = rho == 0.0
+                if _usable(height, slope):
+                    reach = height + slope * (points[k, s, a] - rho)
+                    if reach > u:
+                        u, keeper, flat_keeper = reach, a, slope <= 0.0
+        pinned, total, steep = rho == 0.0, 0.0, 0.0
         for step in range(64 * cuts):
-            total, steep = 0.0, 0.0
+            total = steep = 0.0
             for a in range(actions):
                 need, flat = 0.0, 0.0
                 for k in range(cuts):
-                    slope = slopes[k, s, a]
-                    if heights[k, s, a] == -np.inf or slope <= 0.0 or slope == np.inf:
-                        continue
-                    x = points[k, s, a] + (heights[k, s, a] - u) / slope
-                    if x > need:
-                        need, flat = x, 1.0 / slope
+                    height, slope = heights[k, s, a], slopes[k, s, a]
+                    if slope > 0.0 and _usable(height, slope):
+                        x = points[k, s, a] + (height - u) / slope
+                        if x > need:
+                            need, flat = x, 1.0 / slope
                 budgets[s, a], policy[s, a] = need, flat
                 total += need
                 steep += flat
@@ -179,3 +159,67 @@ def _fill(heights, slopes, points, radius, level, policy, budgets):  # type: ign
         if total > rho:
             budgets[s] *= rho / total
         level[s] = u
+
+
+@njit(cache=True, nogil=True)
+def _steepest(heights, slopes, points, radius, level, policy, budgets):  # type: ignore[no-untyped-def]
+    """Spend rho on the actions' highest lines, where the weighted descent is steepest first.
+
+    Each action's lines form a convex envelope, so that greedy spending is optimal.
+    """
+    cuts, states, actions = heights.shape
+    active = np.empty(actions, np.int64)
+    turns = np.empty(actions)
+    for s in range(states):
+        left = radius[s]
+        for a in range(actions):
+            budgets[s, a] = 0.0
+            active[a] = -1
+            if policy[s, a] > 0.0:
+                top = -np.inf
+                for k in range(cuts):
+                    height, slope = heights[k, s, a], slopes[k, s, a]
+                    if _usable(height, slope):
+                        at_zero = height + slope * points[k, s, a]
+                        tie = at_zero == top and slope < slopes[active[a], s, a]
+                        if at_zero > top or tie:
+                            top, active[a] = at_zero, k
+                turns[a] = np.inf
+                if active[a] >= 0:
+                    turns[a], _ = _turn(heights, slopes, points, s, a, active[a])
+        while left > 0.0:
+            best, steepest = -1, 0.0
+            for a in range(actions):
+                if active[a] >= 0 and policy[s, a] * slopes[active[a], s, a] > steepest:
+                    best, steepest = a, policy[s, a] * slopes[active[a], s, a]
+            if best < 0:
+                break
+            spent = min(turns[best] - budgets[s, best], left)
+            if spent >= left:
+                budgets[s, best] += left
+                break
+            left -= max(spent, 0.0)
+            budgets[s, best] = max(budgets[s, best], turns[best])
+            _, active[best] = _turn(heights, slopes, points, s, best, active[best])
+            turns[best], _ = _turn(heights, slopes, points, s, best, active[best])
+        total = 0.0
+        for a in range(actions):
+            if active[a] >= 0:
+                k = active[a]
+                line = heights[k, s, a] + slopes[k, s, a] * (points[k, s, a] - budgets[s, a])
+                total += policy[s, a] * line
+        level[s] = total
+
+
+@njit(cache=True, nogil=True)
+def _turn(heights, slopes, points, s, a, k):  # type: ignore[no-untyped-def]
+    """Return where an action's envelope leaves line k, and the flatter line it goes on with."""
+    where, following = np.inf, k
+    own = heights[k, s, a] + slopes[k, s, a] * points[k, s, a]
+    for j in range(len(heights)):
+        height, slope = heights[j, s, a], slopes[j, s, a]
+        if slope < slopes[k, s, a] and _usable(height, slope):
+            crossing = (own - height - slope * points[j, s, a]) / (slopes[k, s, a] - slope)
+            if crossing < where or (crossing == where and slope < slopes[following, s, a]):
+                where, following = crossing, j
+    return where, following
