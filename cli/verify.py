@@ -98,14 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = engine.chosen_theorems(arguments.ids)
     if arguments.json:
         _check_writable(arguments.json)
-    finished: list[Result] = []
     try:
         with _progress(len(chosen)) as advance:
-
-            def record(result: Result) -> None:
-                finished.append(result)
-                advance(result)
-
             results = engine.verify(
                 chosen,
                 budget=arguments.budget,
@@ -113,11 +107,12 @@ def run(arguments: argparse.Namespace) -> int:
                 jobs=arguments.jobs,
                 store=arguments.store,
                 resume=arguments.resume,
-                on_result=record,
+                on_result=advance,
             )
     except KeyboardInterrupt:
+        kept = engine.kept(chosen, arguments.budget, arguments.seed, arguments.store)
         print(
-            f"rltheory: interrupted; {len(finished)} of {len(chosen)} theorems are kept in "
+            f"rltheory: interrupted; {len(kept)} of {len(chosen)} theorems are kept in "
             f"{arguments.store}; add --resume to the same command to go on",
             file=sys.stderr,
         )

@@ -55,7 +55,7 @@ def verify(
     if log is not None:
         log.prepare()
         if resume:
-            results = log.finished(stamps, budget, seed)
+            results = kept(chosen, budget, seed, log.path)
     done = {result.theorem for result in results}
     for result in results:
         if on_result:
@@ -68,6 +68,16 @@ def verify(
         if on_result:
             on_result(result)
     return tuple(sorted(results, key=lambda result: result.theorem))
+
+
+def kept(
+    theorems: Iterable[Theorem], budget: str, seed: int, store: str | PathLike[str]
+) -> list[Result]:
+    """Return what a store holds on these theorems for this budget, seed and source."""
+    log = Store(store)
+    if not log.path.exists():
+        return []
+    return log.finished({theorem.id: fingerprint(theorem) for theorem in theorems}, budget, seed)
 
 
 def falsify(

@@ -14,6 +14,7 @@ from importlib import resources
 from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
+from xml.etree import ElementTree
 
 import jinja2
 import latex2mathml.converter
@@ -27,6 +28,21 @@ from rltheory.theory.verdict import EXISTENTIAL, Attempt, Instance, Result, Verd
 File = str | PathLike[str]
 
 _LONGEST_SHOWN = 160
+_NAMESPACE = ' xmlns="http://www.w3.org/1998/Math/MathML"'
+_LIMITS = {"max", "min", "sup", "inf", "lim", "argmax", "argmin", "arg max", "arg min"}
+_DELIMITERS = dict.fromkeys(("\\|", "\\Vert", "\\lVert", "\\rVert"), "‖") | {
+    "\\langle": "⟨",
+    "\\rangle": "⟩",
+    "\\lfloor": "⌊",
+    "\\rfloor": "⌋",
+    "\\lceil": "⌈",
+    "\\rceil": "⌉",
+    "\\{": "{",
+    "\\}": "}",
+    "\\vert": "|",
+    "\\lvert": "|",
+    "\\rvert": "|",
+}
 _FORMULA = re.compile(r"\$\$(?P<display>.+?)\$\$|(?<!\\)\$(?P<inline>.+?)(?<!\\)\$", re.DOTALL)
 
 
@@ -78,6 +94,7 @@ def render(
         controls=sum(result.control_refuted for result in shown),
         instances=sum(r.attempt.instances + r.control.instances for r in shown),
         seconds=sum(result.seconds for result in shown),
+        stale=sum(entry.stale for entry in entries),
         environments=_environments(shown),
         kinds=sorted({theorem.kind for theorem in theorems}),
         verdicts=[verdict for verdict, _ in _tiles(theorems, shown)],
@@ -94,11 +111,11 @@ def typeset(text: str, *, formula: bool = False) -> Markup:
     parts: list[Markup] = []
     position = 0
     for match in _FORMULA.finditer(text):
-        parts.append(escape(text[position : match.start()]))
+        parts.append(_words(text[position : match.start()]))
         display = match["display"] is not None
         parts.append(_mathml(match["display"] if display else match["inline"], display=display))
         position = match.end()
-    parts.append(escape(text[position:]))
+    parts.append(_words(text[position:]))
     return Markup("").join(parts)
 
 
@@ -215,16 +232,36 @@ def _figures(folder: Path) -> list[Picture]:
     return pictures
 
 
+def _words(text: str) -> Markup:
+    return escape(text.replace("\\$", "$"))
+
+
 def _mathml(source: str, *, display: bool) -> Markup:
     """Return a formula as MathML, or its source where the converter fails or leaves commands."""
     try:
         markup = latex2mathml.converter.convert(source, display="block" if display else "inline")
+        formula = ElementTree.fromstring(markup.replace(_NAMESPACE, ""))
     except Exception:
         # The converter's errors are of many types, some of them bare Exceptions.
-        markup = "\\"
-    if "\\" in markup:
-        return Markup('<code class="tex">{}</code>').format(source.strip())
-    return Markup(markup)
+        return _tex(source)
+    for element in formula.iter():
+        _repair(element, display)
+    repaired = ElementTree.tostring(formula, encoding="unicode")
+    return _tex(source) if "\\" in repaired else Markup(repaired)
+
+
+def _repair(element: ElementTree.Element, display: bool) -> None:
+    """Finish what the converter leaves: sized delimiters, arrows as operators, limits below."""
+    text = element.text or ""
+    element.text = _DELIMITERS.get(text, element.text)
+    if element.tag == "mi" and len(text) == 1 and ("←" <= text <= "⇿" or "⟰" <= text <= "⟿"):
+        element.tag = "mo"
+    if display and element.tag == "msub" and element[0].text in _LIMITS:
+        element.tag = "munder"
+
+
+def _tex(source: str) -> Markup:
+    return Markup('<code class="tex">{}</code>').format(source.strip())
 
 
 def _json_url(instance: Instance) -> str:

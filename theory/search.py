@@ -214,10 +214,13 @@ class _Tally:
 
 def _order(trial: Trial, existential: bool) -> tuple[bool, float]:
     """Order trials by how near they are to deciding the statement; smaller is nearer."""
-    assert trial.comparison is not None
+    found = trial.comparison
+    assert found is not None
     if existential:
-        return trial.comparison.state != "satisfied", -trial.comparison.relative
-    return trial.comparison.state != "violated", trial.comparison.relative
+        return found.state != "satisfied", -found.relative
+    # 0 = 0 in every entry is no news: a search must not settle there.
+    trivial = found.state == "satisfied" and found.relative == 0 and found.tightness == 0
+    return found.state != "violated", math.inf if trivial else found.relative
 
 
 def _random_trials(theorem: Theorem, budget: Budget, root: tuple[int, ...]) -> Iterator[Trial]:
