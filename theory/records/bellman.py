@@ -1,4 +1,4 @@
-"""The optimality operator: its moduli, its brackets of V*, in-place sweeps, multi-step mixing.
+"""The optimality operator: its moduli, its brackets of V*, in-place sweeps.
 
 Every side is a Fraction. Instances are random MDPs and, often, the extremal ones: vectors that
 differ by a constant, and vectors whose Bellman residual is constant.
@@ -32,16 +32,6 @@ class OneVector(NamedTuple):
 
     mdp: DiscountedMDP
     values: FractionArray
-
-
-class Chain(NamedTuple):
-    """A policy's kernel with its stationary distribution, discount, mixing and a direction."""
-
-    kernel: FractionArray
-    weights: FractionArray
-    discount: Fraction
-    trace: Fraction
-    difference: FractionArray
 
 
 def sample_two_vectors(tape: Tape, size: int) -> TwoVectors:
@@ -252,62 +242,4 @@ GAUSS_SEIDEL = Theorem(
 )
 
 
-def sample_chain(tape: Tape, size: int) -> Chain:
-    """Draw a kernel with one recurrent class; the direction is a constant a third of the time."""
-    rows = fractions(tape.simplex((size, size)))
-    # One part in 16 goes to state 0 from everywhere, so that it is recurrent and alone in it.
-    kernel = rows * Fraction(15, 16)
-    kernel[:, 0] += Fraction(1, 16)
-    factor = Fraction(instances.discount(tape))
-    trace = Fraction(tape.integer(0, 16), 16)
-    direction = instances.values(tape, size, -1.0, 1.0)
-    if tape.integer(0, 2) == 0:
-        direction = np.full(size, direction[0])
-    return Chain(kernel, exact.stationary(kernel), factor, trace, fractions(direction))
-
-
-def _td(instance: Chain, weights: FractionArray) -> tuple[Side, Side]:
-    kernel, _, discount, trace, difference = instance
-    one = discount * (kernel @ difference)
-    moved = difference + exact.resolvent(kernel, discount * trace, one - difference)
-    modulus = discount * (1 - trace) / (1 - discount * trace)
-    return weights @ moved**2, modulus**2 * (weights @ difference**2)
-
-
-def td_sides(instance: Chain) -> tuple[Side, Side]:
-    """Return the squared weighted norms of the image of a difference and of its bound."""
-    return _td(instance, instance.weights)
-
-
-def _td_uniform(instance: Chain) -> tuple[Side, Side]:
-    size = len(instance.weights)
-    return _td(instance, fractions(np.full(size, 1.0)) / size)
-
-
-TD_LAMBDA = Theorem(
-    id="bellman/td-lambda-modulus",
-    title="The TD(lambda) operator contracts in the stationary norm",
-    source="Tsitsiklis and Van Roy (1997), Lemma 4",
-    statement=(
-        r"\|T^{(\lambda)}V - T^{(\lambda)}W\|_{D}^2 \le "
-        r"\Bigl(\frac{\gamma(1-\lambda)}{1-\gamma\lambda}\Bigr)^{2} \|V - W\|_{D}^2,\qquad "
-        r"T^{(\lambda)}V = V + (I - \gamma\lambda P)^{-1}(r + \gamma PV - V)"
-    ),
-    hypotheses=(
-        r"$P$ has a single recurrent class, $D$ its stationary distribution, $dP = d$",
-        r"$\gamma \in [0, 1)$, $\lambda \in [0, 1]$",
-    ),
-    kind="inequality",
-    sample=sample_chain,
-    sides=td_sides,
-    control=Control(
-        name="uniform weights",
-        explanation="The norm weighs states uniformly, as off-policy learning may: no contraction.",
-        sides=_td_uniform,
-    ),
-    notes=r"Attained by constant differences for every $\lambda$; at $\lambda = 1$ both are zero.",
-    sharpness=0.999,
-)
-
-
-THEOREMS = (CONTRACTION, SPAN, MACQUEEN, GAUSS_SEIDEL, TD_LAMBDA)
+THEOREMS = (CONTRACTION, SPAN, MACQUEEN, GAUSS_SEIDEL)

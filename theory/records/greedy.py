@@ -1,4 +1,4 @@
-"""What acting greedily on a wrong value, a wrong model or a wrong discount costs.
+"""What acting greedily on a wrong value or a wrong discount costs.
 
 Every side is a Fraction; the worst greedy policy is found exactly, so that ties are broken as
 badly as the statements allow. Half of the instances are the families that attain the bounds.
@@ -34,14 +34,6 @@ class TwoDiscounts(NamedTuple):
 
     mdp: DiscountedMDP
     planning: float
-
-
-class TwoChains(NamedTuple):
-    """Kernels (S, S) and rewards (S,) in [0, 1] of one policy under two models."""
-
-    kernels: tuple[FractionArray, FractionArray]
-    rewards: tuple[FractionArray, FractionArray]
-    discount: Fraction
 
 
 def detour(discount: float, error: float, steps: int) -> Lookahead:
@@ -244,83 +236,4 @@ DISCOUNT = Theorem(
 )
 
 
-def _mix(first: FractionArray, second: FractionArray, weight: Fraction) -> FractionArray:
-    return (1 - weight) * first + weight * second
-
-
-def sample_chains(tape: Tape, size: int) -> TwoChains:
-    """Draw a model and a perturbation; half of the time the one that drops out for ever."""
-    discount = Fraction(instances.discount(tape, low=1))
-    leak, drop = (Fraction(float(x)) for x in tape.dyadic(2))
-    if tape.integer(0, 1):
-        stay = exact.identity(2)
-        leaving = stay.copy()
-        leaving[0] = [1 - leak, leak]
-        rewards = fractions(np.array([1.0, 0.0]))
-        return TwoChains((stay, leaving), (rewards, (1 - drop) * rewards), discount)
-    kernels = fractions(tape.simplex((2, size, size)))
-    rewards = fractions(tape.dyadic((2, size)))
-    return TwoChains(
-        (kernels[0], _mix(kernels[0], kernels[1], leak)),
-        (rewards[0], _mix(rewards[0], rewards[1], drop)),
-        discount,
-    )
-
-
-def _simulation(instance: TwoChains) -> tuple[Fraction, Fraction, Fraction]:
-    """Return the largest difference of values, of rewards, and the largest total variation."""
-    first, second = (
-        exact.resolvent(kernel, instance.discount, reward)
-        for kernel, reward in zip(instance.kernels, instance.rewards, strict=True)
-    )
-    apart = np.abs(instance.kernels[0] - instance.kernels[1]).sum(axis=1).max() / 2
-    return (
-        supremum(first - second),
-        supremum(instance.rewards[0] - instance.rewards[1]),
-        Fraction(apart),
-    )
-
-
-def simulation_sides(instance: TwoChains) -> tuple[Side, Side]:
-    """Return the largest difference of the two values and the sharp bound."""
-    error, reward, leak = _simulation(instance)
-    horizon = 1 - instance.discount
-    coupled = 1 - instance.discount * (1 - leak)
-    return error, (reward * horizon + instance.discount * leak) / (horizon * coupled)
-
-
-def _one_horizon(instance: TwoChains) -> tuple[Side, Side]:
-    error, reward, leak = _simulation(instance)
-    return error, (reward + instance.discount * leak) / (1 - instance.discount)
-
-
-SIMULATION = Theorem(
-    id="greedy/simulation-lemma",
-    title="The simulation lemma with its sharp constant",
-    source=(
-        "Kearns and Singh (2002), Lemma 4, with a looser constant; the sharp one follows from "
-        "coupling the two chains (derived here; compare Lobel and Parr, 2024)"
-    ),
-    statement=(
-        r"\|V_M - V_{M'}\|_\infty \le \frac{(1-\gamma)\,\varepsilon_R + \gamma\,\varepsilon_P}"
-        r"{(1-\gamma)\,(1-\gamma(1-\varepsilon_P))},\qquad "
-        r"\varepsilon_P = \max_s \tfrac12\|P(s) - P'(s)\|_1"
-    ),
-    hypotheses=(r"rewards in $[0, 1]$ in both models", "one policy, two models of it"),
-    kind="inequality",
-    sample=sample_chains,
-    sides=simulation_sides,
-    control=Control(
-        name="one horizon",
-        explanation="The error of the kernel enters with one horizon instead of two.",
-        sides=_one_horizon,
-    ),
-    notes=(
-        r"Implies the familiar $\varepsilon_R/(1-\gamma) + \gamma\varepsilon_P/(1-\gamma)^2$. "
-        "Attained by a rewarding state from which the second model leaks to nothing."
-    ),
-    sharpness=TIGHT,
-)
-
-
-THEOREMS = (LOOKAHEAD, RESIDUAL, DISCOUNT, SIMULATION)
+THEOREMS = (LOOKAHEAD, RESIDUAL, DISCOUNT)
