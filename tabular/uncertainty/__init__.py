@@ -1,8 +1,13 @@
 """Uncertainty sets: each is its inner problem, `worst_case(values, nominal)`."""
 
 from rltheory.tabular.uncertainty.base import UncertaintySet
+from rltheory.tabular.uncertainty.chi_square import ChiSquare, PenalisedChiSquare
 from rltheory.tabular.uncertainty.contamination import Contamination
 from rltheory.tabular.uncertainty.interval import Interval, LInf
+from rltheory.tabular.uncertainty.kullback_leibler import (
+    KullbackLeibler,
+    PenalisedKullbackLeibler,
+)
 from rltheory.tabular.uncertainty.total_variation import (
     L1,
     PenalisedTotalVariation,
@@ -11,9 +16,13 @@ from rltheory.tabular.uncertainty.total_variation import (
 
 __all__ = [
     "L1",
+    "ChiSquare",
     "Contamination",
     "Interval",
+    "KullbackLeibler",
     "LInf",
+    "PenalisedChiSquare",
+    "PenalisedKullbackLeibler",
     "PenalisedTotalVariation",
     "TotalVariation",
     "UncertaintySet",
