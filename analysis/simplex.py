@@ -79,6 +79,11 @@ class MirrorMap(ABC):
         Everything in coordinates but `ascent` (..., n); keep in [0, 1].
         """
 
+    def maximiser(self, gains: FloatArray, reference: FloatArray, weight: float) -> FloatArray:
+        """Return argmax over p of gains . p - weight * D(p, reference), (..., n)."""
+        anchor = self.coordinates(reference)
+        return self.distribution(self.step(anchor, anchor, _scaled(gains, weight), 0.0))
+
     @abstractmethod
     def divergence(self, policy: FloatArray, reference: FloatArray) -> FloatArray:
         """Return D(policy, reference), (...), of distributions."""
@@ -122,7 +127,7 @@ class _KullbackLeibler(MirrorMap):
     def maximum(self, gains: FloatArray, reference: FloatArray, weight: float) -> FloatArray:
         tilted = gains + weight * self.coordinates(reference)
         top = tilted.max(axis=-1)
-        masses = np.exp((tilted - top[..., None]) / weight)
+        masses = np.exp(_scaled(tilted, weight))
         return np.asarray(top + weight * np.log(masses.sum(axis=-1)))
 
     def divergence_error(self, policy: FloatArray, reference: FloatArray) -> float:
@@ -161,7 +166,7 @@ class _Euclidean(MirrorMap):
 
     def maximum(self, gains: FloatArray, reference: FloatArray, weight: float) -> FloatArray:
         losses = _below_top(gains)
-        best = project_simplex(reference + losses / weight)
+        best = project_simplex(reference + _scaled(gains, weight))
         lost = (np.where(best > 0, losses, 0.0) * best).sum(axis=-1)
         return np.asarray(gains.max(axis=-1) + lost - weight * self.divergence(best, reference))
 
@@ -208,6 +213,12 @@ def _rows(argument: ArrayLike, name: str) -> FloatArray:
 def _below_top(gains: FloatArray) -> FloatArray:
     """Return gains less the largest of their row: what sums to 1 does not see the difference."""
     return np.asarray(gains - gains.max(axis=-1, keepdims=True))
+
+
+def _scaled(gains: FloatArray, weight: float) -> FloatArray:
+    """Return `_below_top` over a weight: -inf, which is as good, where the weight is too small."""
+    with np.errstate(over="ignore"):
+        return np.asarray(_below_top(gains) / weight)
 
 
 def _largest(array: FloatArray) -> float:

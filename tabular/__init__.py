@@ -15,6 +15,13 @@ from rltheory.tabular.generators import (
     random_mdp,
     river_swim,
 )
+from rltheory.tabular.iwocs import IncrementalSolution, iwocs
+from rltheory.tabular.kernel_family import (
+    KernelFamily,
+    WorstMember,
+    solve_rectangular,
+    static_worst_case,
+)
 from rltheory.tabular.library import load
 from rltheory.tabular.linear_programming import linear_programming
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
@@ -46,10 +53,13 @@ __all__ = [
     "EpisodicSolution",
     "Evaluation",
     "ExplicitModel",
+    "IncrementalSolution",
+    "KernelFamily",
     "PolicyOptimisation",
     "RobustEpisodicSolution",
     "RobustSolution",
     "Solution",
+    "WorstMember",
     "american_put",
     "backward_induction",
     "best_response_kernel",
@@ -59,6 +69,7 @@ __all__ = [
     "garnet",
     "gridworld",
     "inventory",
+    "iwocs",
     "linear_programming",
     "load",
     "machine_replacement",
@@ -78,6 +89,8 @@ __all__ = [
     "robust_policy_iteration",
     "robust_value_iteration",
     "softmax_gradient",
+    "solve_rectangular",
+    "static_worst_case",
     "value_iteration",
     "write_drn",
     "write_prism",

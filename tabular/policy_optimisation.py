@@ -22,9 +22,10 @@ from rltheory.analysis.arrays import (
     check_range,
     check_shape,
 )
-from rltheory.analysis.bounds import Bounds, down, rounding_error, up
+from rltheory.analysis.bounds import Bounds
 from rltheory.analysis.simplex import EUCLIDEAN, KL, MirrorMap, mirror_map, project_simplex, softmax
 from rltheory.tabular.evaluation import evaluate_policy, occupancy_measure
+from rltheory.tabular.kernel_family import at_initial
 from rltheory.tabular.kernels import action_values
 from rltheory.tabular.mdp import DiscountedMDP
 from rltheory.tabular.policies import as_policy
@@ -248,16 +249,6 @@ def _optimise(
             state = climb(state, q, k)
     best = at_initial(mdp, optimum)
     return PolicyOptimisation(policy, evaluation, optimum, values, best - Bounds(lower, upper))
-
-
-def at_initial(mdp: DiscountedMDP, certified: Evaluation | Solution) -> Bounds:
-    """Enclose the initial distribution's value, a scalar, given bounds for every state."""
-    ends = []
-    for bound in (certified.lower, certified.upper):
-        size = float(mdp.initial @ np.abs(bound)) * (1 + 1e-9)
-        ends.append((float(mdp.initial @ bound), rounding_error(mdp.states, size)))
-    (low, below), (high, above) = ends
-    return Bounds(down(low - below), up(high + above))
 
 
 def _steps(step: ArrayLike, iterations: int) -> FloatArray:

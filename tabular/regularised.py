@@ -80,12 +80,10 @@ def _certify(
     # Twice: once for the maximum, once for the policy that attains it.
     error = 2 * (sweep_error(mdp, values) + mirror.maximum_error(q, reference, weight))
     bounds, shift = fixed_point_bounds(values, image, error, mdp.discount, mdp.row_mass)
-    anchor = mirror.coordinates(reference)
-    policy = mirror.distribution(mirror.step(anchor, anchor, q / weight, 0.0))
     return Solution(
         values=image + shift,
         action_values=q + shift,
-        policy=policy,
+        policy=mirror.maximiser(q, reference, weight),
         lower=bounds.lower,
         upper=bounds.upper,
         iterations=iteration,

@@ -340,6 +340,15 @@ def test_mirror_steps_beat_every_other_point(mirror, seed, keep):
     assert objective(best) >= objective(0.999 * best + 0.001 * other) - 1e-12
     if keep == 0.0:
         np.testing.assert_allclose(mirror.maximum(ascent, reference, 1.0), objective(best))
+        np.testing.assert_allclose(mirror.maximiser(ascent, reference, 1.0), best, atol=1e-15)
+
+
+@pytest.mark.parametrize("mirror", [KL, EUCLIDEAN])
+def test_the_least_of_weights_is_a_plain_maximum(mirror):
+    gains, reference = np.array([1e6, -3.0, -np.inf, 2.0]), np.array([0.2, 0.5, 0.0, 0.3])
+    weight = float(np.finfo(float).tiny)
+    assert mirror.maximum(gains, reference, weight) == 1e6
+    np.testing.assert_array_equal(mirror.maximiser(gains, reference, weight), [1, 0, 0, 0])
 
 
 @pytest.mark.parametrize(
