@@ -198,6 +198,33 @@ def test_a_truncated_file_is_refused_or_complete(tmp_path_factory, keep, suffix)
         (read_drn if suffix == ".drn" else read_prism)(path)
 
 
+@given(
+    suffix=st.sampled_from([".tra", ".lab", ".srew", ".trew", ".drn"]),
+    place=st.integers(0, 10**6),
+    length=st.integers(0, 12),
+    junk=st.text(alphabet=st.sampled_from('0123456789.-[]{}@$#/:,="e \n\t²é\x00'), max_size=6),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_damaged_file_is_read_or_refused_by_name(tmp_path_factory, suffix, place, length, junk):
+    folder = tmp_path_factory.mktemp("damaged")
+    texts = {".tra": TRA, ".lab": LAB, ".srew": SREW, ".trew": TREW, ".drn": DRN}
+    start = place % len(texts[suffix])
+    texts[suffix] = texts[suffix][:start] + junk + texts[suffix][start + length :]
+    for ending, text in texts.items():
+        (folder / f"m{ending}").write_text(text)
+    read, path = (
+        (read_drn, folder / "m.drn") if suffix == ".drn" else (read_prism, folder / "m.tra")
+    )
+    try:
+        model = read(path)
+    except ValueError as error:
+        message = str(error)
+    else:
+        assert all(model.to_mdp(reward=name).states == model.states for name in model.rewards)
+        return
+    assert message.startswith(str(folder / "m"))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
