@@ -171,7 +171,7 @@ def to_csv(rows: Rows) -> bytes:
     return text.getvalue().encode()
 
 
-def column(rows: Rows, name: str, **where: Any) -> Any:
+def column(rows: Rows, name: str, /, **where: Any) -> Any:
     """Return one column as an array, of the rows whose other columns have the given values."""
     return np.array([r[name] for r in rows if all(r[key] == want for key, want in where.items())])
 
