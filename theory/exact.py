@@ -10,7 +10,6 @@ from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.rational import FractionArray, solve, to_fractions
@@ -116,13 +115,6 @@ def span(array: FractionArray) -> Fraction:
     return Fraction(array.max() - array.min())
 
 
-def powers(base: Fraction, count: int) -> FractionArray:
-    """Return (1, base, ..., base ** (count - 1)) as Fractions."""
-    result = np.empty(count, dtype=object)
-    result[:] = [base**k for k in range(count)]
-    return result
-
-
 def join(*parts: FractionArray | Fraction | int) -> FractionArray:
     """Return scalars and arrays of Fractions as one flat array: the entries of a side."""
     flat = [np.ravel(np.asarray(part, dtype=object)) for part in parts]
@@ -140,8 +132,3 @@ def stationary(kernel: FractionArray) -> FractionArray:
     right = to_fractions(np.zeros(size))
     right[0] = Fraction(1)
     return solve(system, right)
-
-
-def actions_of(policy: FloatArray) -> NDArray[np.int64]:
-    """Return the actions (S,) of a deterministic policy given as rows (S, A)."""
-    return np.asarray(policy.argmax(axis=1))

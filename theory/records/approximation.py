@@ -101,18 +101,21 @@ def _start_error(run: Run) -> Fraction:
     return min(supremum(best - run.start), residual)
 
 
+def _final_loss(run: Run) -> Fraction:
+    attained = exact.policy_values(run.mdp, policies(run)[-1])
+    return supremum(exact.optimal_values(run.mdp) - attained)
+
+
 def propagation_sides(run: Run) -> tuple[Side, Side]:
     """Return the loss of the last greedy policy and its bound."""
-    attained = exact.policy_values(run.mdp, policies(run)[-1])
-    loss = supremum(exact.optimal_values(run.mdp) - attained)
-    return loss, _propagated(run, _start_error(run))
+    return _final_loss(run), _propagated(run, _start_error(run))
 
 
 def _one_sided(run: Run) -> tuple[Side, Side]:
-    loss, bound = propagation_sides(run)
     discount = Fraction(run.mdp.discount)
     last = discount ** (len(run.errors) + 1)
-    return loss, bound - (discount - last) / (1 - discount) ** 2 * supremum(run.errors)
+    once = (discount - last) / (1 - discount) ** 2 * supremum(run.errors)
+    return _final_loss(run), _propagated(run, _start_error(run)) - once
 
 
 PROPAGATION = Theorem(

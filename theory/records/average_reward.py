@@ -44,7 +44,7 @@ def deviation(kernel: FractionArray) -> FractionArray:
     limit = np.repeat(exact.stationary(kernel)[None], len(kernel), axis=0)
     system = exact.identity(len(kernel)) - kernel + limit
     columns = [solve(system, column) for column in exact.identity(len(kernel))]
-    return np.stack(columns, axis=1) - limit
+    return np.asarray(np.stack(columns, axis=1) - limit)
 
 
 def gain_and_bias(mdp: DiscountedMDP, policy: exact.Rows) -> tuple[Fraction, FractionArray]:

@@ -155,7 +155,7 @@ def _stepped(instance: Mirror, divergence: bool) -> tuple[Side, Side]:
     contracted = balls.ball(Fraction(mdp.discount) * supremum(best - before))
     if divergence:
         greedy = q == q.max(axis=1, keepdims=True)
-        likeliest = np.where(greedy, policy, Fraction(0)).max(axis=1).min()
+        likeliest = (policy * greedy).max(axis=1).min()
         contracted = contracted - balls.ball(likeliest).log() / balls.ball(step)
     return balls.to_bounds(after), balls.to_bounds(contracted)
 
@@ -206,7 +206,7 @@ def project(point: FractionArray) -> FractionArray:
         total += x
         if x - (total - 1) / k > 0:
             shift = (total - 1) / k
-    return np.asarray(np.maximum(point - shift, Fraction(0)))
+    return np.asarray(np.maximum(point - shift, fractions(np.zeros(1))))
 
 
 def sample_projection(tape: Tape, size: int) -> Projection:

@@ -104,7 +104,8 @@ def polytope_sides(instance: TwoPolicies) -> tuple[Side, Side]:
     total = mixture.sum(axis=1, keepdims=True)
     uniform = fractions(np.ones(mixture.shape)) / instance.mdp.actions
     # Where a state is never visited any row will do.
-    induced = np.where(total > 0, mixture / np.where(total > 0, total, Fraction(1)), uniform)
+    visited = total > 0
+    induced = np.where(visited, mixture / np.where(visited, total, exact.identity(1)), uniform)
     return exact.join(mixture), exact.join(exact.occupancy(instance.mdp, induced))
 
 
@@ -188,7 +189,7 @@ def _duality(mdp: DiscountedMDP, start: FractionArray) -> tuple[Side, Side]:
 def _best_start(instance: Potential) -> tuple[Side, Side]:
     mdp = instance.mdp
     best = exact.optimal_values(mdp)
-    return _duality(mdp, fractions(one_hot(best.argmax(keepdims=True), mdp.states)[0]))
+    return _duality(mdp, exact.identity(mdp.states)[int(best.argmax())])
 
 
 STRONG_DUALITY = Theorem(

@@ -35,7 +35,7 @@ class Chain(NamedTuple):
 
 
 def _mix(first: FractionArray, second: FractionArray, weight: Fraction) -> FractionArray:
-    return (1 - weight) * first + weight * second
+    return np.asarray((1 - weight) * first + weight * second)
 
 
 def sample_chains(tape: Tape, size: int) -> TwoChains:
