@@ -114,8 +114,7 @@ def iwocs(
             case = worst_member(models, policy)
             return _Response(models[case.index], case.index, case.worst)
 
-        start = _Kernels(models[:1], [0], [])
-        return _search(start, worst_of_family, choose, False, tolerance, max_iterations)
+        return _search(models[0], 0, worst_of_family, choose, tolerance, max_iterations)
     if not isinstance(adversary, UncertaintySet):
         raise TypeError(f"adversary is {adversary!r}; expected a KernelFamily or uncertainty set")
     if not isinstance(adversary, (Ball, Interval)):
@@ -130,37 +129,21 @@ def iwocs(
         return _Response(model, None, at_initial(mdp, case))
 
     # Bounds on each entry may leave the nominal kernel outside.
-    outside = isinstance(adversary, Interval)
-    first = worst_of_set(policy_iteration(mdp).policy).model if outside else mdp
-    start = _Kernels([first], [], [])
-    return _search(start, worst_of_set, choose, True, tolerance, max_iterations)
+    inside = not isinstance(adversary, Interval)
+    start = mdp if inside else worst_of_set(policy_iteration(mdp).policy).model
+    return _search(start, None, worst_of_set, choose, tolerance, max_iterations)
 
 
 @dataclass(frozen=True, eq=False)
 class _Response:
-    """The MDP that is worst for a policy, its index in the family, and the policy's value in it."""
+    """The MDP that is worst for a policy, its index in a family, and the policy's value in it.
+
+    The index is None where the adversary is a rectangular set.
+    """
 
     model: DiscountedMDP
     member: int | None
     value: Bounds
-
-
-@dataclass(frozen=True, eq=False)
-class _Kernels:
-    """The MDPs found, their indices in the family where there is one, and their own optima.
-
-    The lists grow with the search that made them; optima are solved for when first asked for.
-    """
-
-    models: list[DiscountedMDP]
-    members: list[int]
-    optima: list[Solution]
-
-    def solved(self) -> list[Solution]:
-        """Return the optimum of every model."""
-        for model in self.models[len(self.optima) :]:
-            self.optima.append(policy_iteration(model))
-        return self.optima
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,45 +159,44 @@ class _Plan:
 
 
 def _search(
-    kernels: _Kernels,
+    start: DiscountedMDP,
+    member: int | None,
     respond: Callable[[FloatArray], _Response],
-    choose: Callable[[_Kernels, float], _Plan],
-    rectangular: bool,
+    choose: Callable[[list[DiscountedMDP], list[Solution], float], _Plan],
     tolerance: float,
     max_iterations: int,
 ) -> IncrementalSolution:
-    mdp = kernels.models[0]
+    rectangular = member is None
+    models, members, optima = [start], [member], list[Solution]()
     lower, upper = -np.inf, np.inf
     promised: list[float] = []
     achieved: list[Bounds] = []
     tried: set[bytes] = set()
     while True:
-        plan = choose(kernels, tolerance)
+        if choose is _min_q or not rectangular:
+            optima.append(policy_iteration(models[-1]))
+        plan = choose(models, optima, tolerance)
         response = respond(plan.policy)
-        promised.append(float(mdp.initial @ plan.values))
+        secured = float(response.value.lower)
+        if not promised or secured > lower:
+            lower, policy = secured, plan.policy
+        promise = float(initial_bounds(start, plan.upper).upper)
+        upper = min(upper, promise if rectangular else float(at_initial(start, optima[-1]).upper))
+        promised.append(float(start.initial @ plan.values))
         achieved.append(response.value)
-        promise = float(initial_bounds(mdp, plan.upper).upper)
-        if rectangular:
-            upper = min(upper, promise)
-        else:
-            found = zip(kernels.models, kernels.solved(), strict=True)
-            upper = min(upper, *(float(at_initial(m, own).upper) for m, own in found))
-        if float(response.value.lower) > lower:
-            lower, policy = float(response.value.lower), plan.policy
-        converged = promise - float(response.value.lower) <= tolerance
-        known = response.member in kernels.members or plan.policy.tobytes() in tried
+        converged = promise - secured <= tolerance
+        known = plan.policy.tobytes() in tried or (not rectangular and response.member in members)
         if converged or known or len(promised) == max_iterations:
             break
         tried.add(plan.policy.tobytes())
-        kernels.models.append(response.model)
-        if response.member is not None:
-            kernels.members.append(response.member)
+        models.append(response.model)
+        members.append(response.member)
     return IncrementalSolution(
         policy=policy,
         lower=lower,
         upper=upper,
-        kernels=tuple(model.transitions for model in kernels.models),
-        members=np.array(kernels.members, dtype=np.int64),
+        kernels=tuple(model.transitions for model in models),
+        members=np.array([m for m in members if m is not None], dtype=np.int64),
         promised=np.array(promised),
         achieved=Bounds(
             np.array([float(a.lower) for a in achieved]),
@@ -224,21 +206,21 @@ def _search(
     )
 
 
-def _rectangular(kernels: _Kernels, tolerance: float) -> _Plan:
+def _rectangular(models: list[DiscountedMDP], optima: list[Solution], tolerance: float) -> _Plan:
     """Solve against the rectangular hull of the kernels found."""
-    solution = solve_hull(kernels.models, 0.1 * tolerance, 1000)
+    solution = solve_hull(models, 0.1 * tolerance, 1000)
     return _Plan(solution.policy, solution.values, solution.upper)
 
 
-def _min_q(kernels: _Kernels, tolerance: float) -> _Plan:
+def _min_q(models: list[DiscountedMDP], optima: list[Solution], tolerance: float) -> _Plan:
     """Act greedily for the least of the optimal action values of the kernels found.
 
     With V the greedy values, r + g P V <= r + g P V*_P for every kernel P found: the hull's
     Bellman operator maps V below itself, and its fixed point lies below V.
     """
-    shape = kernels.models[0].rewards.shape
+    shape = models[0].rewards.shape
     least, upper = np.full(shape, np.inf), np.full(shape, np.inf)
-    for model, own in zip(kernels.models, kernels.solved(), strict=True):
+    for model, own in zip(models, optima, strict=True):
         q = action_values(model.rows, model.rewards, model.discount, own.values)
         heaviest = model.discount * float(model.row_mass.upper)
         error = own.gap * heaviest * (1 + 1e-12) + sweep_error(model, own.values)

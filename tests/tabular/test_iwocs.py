@@ -15,8 +15,10 @@ from rltheory.tabular.iwocs import iwocs
 from rltheory.tabular.kernel_family import KernelFamily, solve_rectangular, static_worst_case
 from rltheory.tabular.uncertainty import (
     L1,
+    ChiSquare,
     Contamination,
     Interval,
+    KullbackLeibler,
     LInf,
     PenalisedTotalVariation,
     TotalVariation,
@@ -119,6 +121,8 @@ SETS = {
     "l1": lambda r: L1(2 * r),
     "linf": lambda r: LInf(r),
     "contamination": lambda r: Contamination(r),
+    "kl": lambda r: KullbackLeibler(r),
+    "chi_square": lambda r: ChiSquare(r),
     "interval": lambda r: Interval(0.0, 1.0 - r / 2),
 }
 
