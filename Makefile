@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce test lint typecheck docs clean
+.PHONY: reproduce test lint typecheck bench docs clean
 
 $(BIN)/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -28,6 +28,11 @@ typecheck: $(BIN)/.installed
 		ln -s ../../../$$package build/types/rltheory/$$package; \
 	done
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p rltheory
+
+# Side by side with other packages, written to docs/benchmarks.md; wants a quiet machine.
+bench: $(BIN)/.installed
+	$(BIN)/pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m benchmarks
 
 docs: $(BIN)/.installed
 	$(BIN)/pip install --quiet --editable '.[docs]'

@@ -64,8 +64,11 @@ def garnet(
     targets = _distinct(rng, n * m, n, b)
     cuts = np.sort(rng.random((n * m, b - 1)), axis=1)
     weights = np.diff(cuts, axis=1, prepend=0.0, append=1.0)
+    # Short indices where they suffice: a sweep reads them all.
+    index = np.int32 if n * m * b < 2**31 else np.int64
+    starts = np.arange(n * m + 1, dtype=index) * index(b)
     kernel = sparse.csr_array(
-        (weights.ravel(), targets.ravel(), np.arange(n * m + 1) * b), shape=(n * m, n)
+        (weights.ravel(), targets.ravel().astype(index), starts), shape=(n * m, n)
     )
     return DiscountedMDP(kernel, rng.standard_normal((n, m)), discount)
 

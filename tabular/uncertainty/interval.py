@@ -59,7 +59,8 @@ class Interval(UncertaintySet):
         """See `UncertaintySet.check`: every used row must admit a distribution."""
         low, high = self._bounds(rows)
         least, most = (np.asarray(rows.matrix(part).sum(axis=1)) for part in (low, high))
-        crossed = np.asarray(rows.matrix((low > high).astype(np.float64)).sum(axis=1)) > 0
+        crossed = np.zeros(rows.count, dtype=bool)
+        crossed[np.searchsorted(rows.starts, np.flatnonzero(low > high), side="right") - 1] = True
         slack = ROW_SUM_TOLERANCE
         bad = np.flatnonzero(used & (crossed | (least > 1 + slack) | (most < 1 - slack)))
         if len(bad):

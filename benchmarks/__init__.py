@@ -1,0 +1,1 @@
+"""Benchmarks beside peers; `python -m benchmarks` writes docs/benchmarks.md."""
