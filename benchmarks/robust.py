@@ -94,7 +94,8 @@ def report() -> tuple[str, list[Claim]]:
     text = (
         f"### Robust: 1,000 states, 10 actions, dense, discount 0.99\n\n{table(header, rows)}\n\n"
         "Linear programs: one solve by HiGHS, as SciPy brings it, per state-action, the mean of "
-        f"{SAMPLE} pairs times {mdp.rewards.size:,} pairs; each agreed with our worst case before it counted.\n\n"
+        f"{SAMPLE} pairs times {mdp.rewards.size:,} pairs; "
+        "each agreed with our worst case before it counted.\n\n"
         f"### Memory\n\n{memory}"
     )
     return text, claims
