@@ -3,12 +3,12 @@
 import pytest
 
 from rltheory.theory.engine import examine, falsify
-from rltheory.theory.records import robust_operator
+from rltheory.theory.records import robust_divergence, robust_duality, robust_operator
 from rltheory.theory.sides import compare
 from rltheory.theory.tape import Tape
 from rltheory.theory.verdict import EXISTENTIAL
 
-MODULES = (robust_operator,)
+MODULES = (robust_operator, robust_duality, robust_divergence)
 THEOREMS = [theorem for module in MODULES for theorem in module.THEOREMS]
 
 
