@@ -234,13 +234,14 @@ def _command(
 def _print_results(results: Sequence[Result]) -> None:
     width = max((len(result.theorem) for result in results), default=0)
     for result in results:
-        margin = f"margin {result.attempt.margin:.2g}" if result.attempt.worst else ""
-        undecided = result.attempt.inconclusive
-        print(
-            f"{result.theorem:{width}}  {result.label}"
-            + (f", {margin}" if margin and result.holds else "")
-            + (f", {undecided} undecided" if undecided and result.holds else "")
-        )
+        parts = [result.label]
+        if result.holds and result.attempt.worst:
+            if result.verdict != "holds":
+                parts.append(f"tightness {engine.floored(result.attempt.tightness):g}")
+            parts.append(f"margin {result.attempt.margin:.2g}")
+            if result.attempt.inconclusive:
+                parts.append(f"{result.attempt.inconclusive} undecided")
+        print(f"{result.theorem:{width}}  {', '.join(parts)}")
         if result.reason:
             print(f"{'':{width}}  {result.reason}")
     print(summary(results))

@@ -8,6 +8,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from os import PathLike
 
@@ -41,7 +42,8 @@ def verify(
     not depend on it. store: a JSON-lines file to which each result is appended when it is known.
     resume: take from the store what was done with the same seed, budget and source. on_result is
     called with each result as it comes. Results are ordered by id.
-    Raises ValueError for an unknown id or budget, OSError if the store cannot be written.
+    Raises ValueError for an unknown id or budget, OSError if the store cannot be written,
+    ChildProcessError if the system kills a worker.
     """
     chosen = chosen_theorems(ids)
     budget_named(budget)
@@ -203,7 +205,13 @@ def _run(
         workers = joblib.Parallel(
             n_jobs=min(count, len(theorems)), batch_size=1, return_as="generator_unordered"
         )
-        yield from workers(tasks)
+        try:
+            yield from workers(tasks)
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                f"a worker process was lost ({' '.join(str(error).split())[:200]}); "
+                "what a store holds is kept, and resume goes on from there"
+            ) from error
 
 
 def _refuted(theorem: Theorem, attempt: Attempt, witness: Attempt | None = None) -> bool:
@@ -262,6 +270,9 @@ def _refutation(theorem: Theorem, attempt: Attempt) -> str:
 def _label(verdict: Verdict, attempt: Attempt) -> str:
     if verdict != "holds":
         return verdict
-    # Rounded down: 1 only where the sides meet.
-    tightness = int(attempt.tightness * 1000) / 1000
-    return f"holds on {attempt.satisfied} instances, tightness {tightness:g}"
+    return f"holds on {attempt.satisfied} instances, tightness {floored(attempt.tightness):g}"
+
+
+def floored(tightness: float) -> float:
+    """Return a tightness to three digits, rounded down: 1 only where the sides meet."""
+    return int(tightness * 1000) / 1000

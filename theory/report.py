@@ -21,6 +21,7 @@ import latex2mathml.converter
 from markupsafe import Markup, escape
 
 from rltheory.theory import registry
+from rltheory.theory.engine import floored
 from rltheory.theory.store import Store, fingerprint
 from rltheory.theory.theorem import Theorem
 from rltheory.theory.verdict import EXISTENTIAL, Attempt, Instance, Result, Verdict, encode
@@ -29,8 +30,8 @@ File = str | PathLike[str]
 
 _LONGEST_SHOWN = 160
 _NAMESPACE = ' xmlns="http://www.w3.org/1998/Math/MathML"'
-_LIMITS = {"max", "min", "sup", "inf", "lim", "argmax", "argmin", "arg max", "arg min"}
-_DELIMITERS = dict.fromkeys(("\\|", "\\Vert", "\\lVert", "\\rVert"), "‖") | {
+_LIMITS = {"max", "min", "sup", "inf", "lim", "arg\u2009max", "arg\u2009min"}
+_COMMANDS = dict.fromkeys(("\\|", "\\Vert", "\\lVert", "\\rVert"), "‖") | {
     "\\langle": "⟨",
     "\\rangle": "⟩",
     "\\lfloor": "⌊",
@@ -39,6 +40,7 @@ _DELIMITERS = dict.fromkeys(("\\|", "\\Vert", "\\lVert", "\\rVert"), "‖") | {
     "\\rceil": "⌉",
     "\\{": "{",
     "\\}": "}",
+    "\\arg": "arg",
     "\\vert": "|",
     "\\lvert": "|",
     "\\rvert": "|",
@@ -83,7 +85,12 @@ def render(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"typeset": typeset, "number": _number, "short": _short}
+    environment.filters |= {
+        "typeset": typeset,
+        "floored": floored,
+        "number": _number,
+        "short": _short,
+    }
     template = environment.from_string(
         resources.files("rltheory.theory").joinpath("report.html").read_text(encoding="utf-8")
     )
@@ -239,7 +246,10 @@ def _words(text: str) -> Markup:
 def _mathml(source: str, *, display: bool) -> Markup:
     """Return a formula as MathML, or its source where the converter fails or leaves commands."""
     try:
-        markup = latex2mathml.converter.convert(source, display="block" if display else "inline")
+        markup = latex2mathml.converter.convert(
+            source.replace(r"\operatorname*", r"\operatorname"),
+            display="block" if display else "inline",
+        )
         formula = ElementTree.fromstring(markup.replace(_NAMESPACE, ""))
     except Exception:
         # The converter's errors are of many types, some of them bare Exceptions.
@@ -253,7 +263,7 @@ def _mathml(source: str, *, display: bool) -> Markup:
 def _repair(element: ElementTree.Element, display: bool) -> None:
     """Finish what the converter leaves: sized delimiters, arrows as operators, limits below."""
     text = element.text or ""
-    element.text = _DELIMITERS.get(text, element.text)
+    element.text = _COMMANDS.get(text, element.text)
     if element.tag == "mi" and len(text) == 1 and ("←" <= text <= "⇿" or "⟰" <= text <= "⟿"):
         element.tag = "mo"
     if display and element.tag == "msub" and element[0].text in _LIMITS:
