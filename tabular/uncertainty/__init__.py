@@ -3,6 +3,7 @@
 from rltheory.tabular.uncertainty.base import UncertaintySet
 from rltheory.tabular.uncertainty.chi_square import ChiSquare, PenalisedChiSquare
 from rltheory.tabular.uncertainty.contamination import Contamination
+from rltheory.tabular.uncertainty.euclidean import L2
 from rltheory.tabular.uncertainty.interval import Interval, LInf
 from rltheory.tabular.uncertainty.kullback_leibler import (
     KullbackLeibler,
@@ -13,9 +14,11 @@ from rltheory.tabular.uncertainty.total_variation import (
     PenalisedTotalVariation,
     TotalVariation,
 )
+from rltheory.tabular.uncertainty.wasserstein import Wasserstein
 
 __all__ = [
     "L1",
+    "L2",
     "ChiSquare",
     "Contamination",
     "Interval",
@@ -26,4 +29,5 @@ __all__ = [
     "PenalisedTotalVariation",
     "TotalVariation",
     "UncertaintySet",
+    "Wasserstein",
 ]
