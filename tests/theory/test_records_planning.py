@@ -12,6 +12,7 @@ from rltheory.analysis.simplex import project_simplex
 from rltheory.tabular import (
     evaluate_policy,
     mirror_descent,
+    natural_policy_gradient,
     occupancy_measure,
     relative_value_iteration,
     value_iteration,
@@ -25,6 +26,7 @@ from rltheory.theory.records import (
     bellman,
     geometry,
     greedy,
+    mirror_rates,
     occupancy,
     policy_gradient,
     policy_iteration,
@@ -51,6 +53,7 @@ MODULES = (
     greedy,
     mirror_records,
     occupancy,
+    mirror_rates,
     policy_gradient,
     policy_iteration,
     prediction,
@@ -303,6 +306,32 @@ def test_balls_enclose_and_keep_exact_numbers():
     rows = balls.softmax(balls.balls(np.array([[0.0, np.log(3.0)], [800.0, 0.0]])))
     np.testing.assert_allclose(balls.to_bounds(rows[0]).lower, [0.25, 0.75], rtol=1e-15)
     assert balls.to_bounds(rows[1]).upper[1] < 1e-300
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_lap_attains_the_diameter(size):
+    span, diameter = average_reward.diameter_sides(average_reward.lap(size))
+    assert span == diameter == size - 1
+
+
+@each_seed
+def test_hitting_times_solve_their_optimality_equation(seed):
+    model = average_reward.sample_communicating(Tape(seed=seed), 3)
+    times = average_reward.hitting_times(model, 2)
+    # No reference to policies: T(s) = 1 + min_a sum_j p(j | s, a) T(j), and 0 at the target.
+    following = (exact.fractions(model.transitions) @ times).min(axis=1)
+    assert list(times) == [1 + following[0], 1 + following[1], 0]
+
+
+@each_seed
+def test_natural_gradient_path_agrees_with_one_ball_step(seed):
+    model = mirror_rates.instances.mdp(Tape(seed=seed), 3, 2, 0.5)
+    uniform = mirror_rates.uniform_policy(model)
+    path = natural_policy_gradient(model, step=0.5, iterations=1)
+    # A step h of the natural gradient is a mirror step of size h / (1 - g).
+    stepped = mirror_records.mirror_step(mirror_records.Mirror(model, uniform, Fraction(1)))
+    values = balls.to_bounds(mirror_records.ball_values(model, stepped))
+    np.testing.assert_allclose(model.initial @ values.lower, path.values[1], rtol=1e-12)
 
 
 def test_value_on_the_walk_is_the_product_of_the_moves():

@@ -5,12 +5,14 @@ one recurrent class, or all of it, so that the bias is what the first step earns
 """
 
 from fractions import Fraction
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from rltheory.analysis.rational import FractionArray, solve
 from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.policies import one_hot
 from rltheory.theory import exact, instances
 from rltheory.theory.exact import fractions
 from rltheory.theory.sides import Side, supremum
@@ -209,4 +211,83 @@ LAURENT = Theorem(
 )
 
 
-THEOREMS = (BRACKET, APPROXIMATION, LAURENT)
+def lap(size: int) -> DiscountedMDP:
+    """Return a lap of `size` states: one pays 1 to who stays, the way back to it pays nothing."""
+    transitions = np.zeros((size, 2, size))
+    for s in range(1, size):
+        transitions[s, :, s - 1] = 1.0
+    transitions[0, 0, 0] = transitions[0, 1, size - 1] = 1.0
+    rewards = np.zeros((size, 2))
+    rewards[0, 0] = 1.0
+    return DiscountedMDP(transitions, rewards, 0.5)
+
+
+def sample_communicating(tape: Tape, size: int) -> DiscountedMDP:
+    """Draw a lap a third of the time, else a model in which every state is within reach."""
+    if tape.integer(0, 2) == 0:
+        return lap(size)
+    model = instances.mdp(tape, size, 2)
+    # Exact in floats: a sixteenth of each row goes to every state.
+    return model.replace(transitions=(1 - size / 16) * model.transitions + 1 / 16)
+
+
+def hitting_times(mdp: DiscountedMDP, target: int) -> FractionArray:
+    """Return the least expected time to the target from each state, (S,), over all policies.
+
+    Policies are tried one by one; those that may never arrive are passed over.
+    """
+    best: FractionArray | None = None
+    ones = fractions(np.ones(mdp.states))
+    ones[target] = Fraction(0)
+    for plan in product(range(mdp.actions), repeat=mdp.states):
+        kernel = exact.policy_kernel(mdp, one_hot(np.array(plan), mdp.actions))
+        kernel[target] = Fraction(0)
+        try:
+            times = exact.resolvent(kernel, Fraction(1), ones)
+        except ZeroDivisionError:
+            continue
+        best = times if best is None else np.minimum(best, times)
+    if best is None:
+        raise ValueError(f"state {target} cannot be reached from everywhere")
+    return best
+
+
+def _diameter(mdp: DiscountedMDP, *, mean: bool) -> tuple[Side, Side]:
+    times = np.stack([hitting_times(mdp, target) for target in range(mdp.states)])
+    pairs = mdp.states * (mdp.states - 1)
+    return exact.span(optimal_gain(mdp)[1]), times.sum() / pairs if mean else times.max()
+
+
+def diameter_sides(mdp: DiscountedMDP) -> tuple[Side, Side]:
+    """Return the span of the optimal bias and the diameter."""
+    return _diameter(mdp, mean=False)
+
+
+DIAMETER = Theorem(
+    id="average-reward/bias-diameter",
+    title="The span of the optimal bias is at most the diameter",
+    source="Bartlett and Tewari (2009); Jaksch, Ortner and Auer (2010), section 3.1",
+    statement=(
+        r"\operatorname{sp}(h^*) \le D = \max_{s \ne s'} \min_\pi \mathbb{E}^\pi\bigl[\min\{t : "
+        r"s_t = s'\} \mid s_0 = s\bigr]"
+    ),
+    hypotheses=(
+        "rewards in $[0, 1]$",
+        "every state can be reached from every other; every policy has one recurrent class",
+    ),
+    kind="inequality",
+    sample=sample_communicating,
+    sides=diameter_sides,
+    control=Control(
+        name="mean distance",
+        explanation="The mean over pairs of states takes the place of the maximum.",
+        sides=lambda mdp: _diameter(mdp, mean=True),
+    ),
+    notes="Attained by a lap of which only one state pays: whoever left it has the whole way back.",
+    sizes=(2, 3, 4),
+    sharpness=0.999,
+    cost=3.0,
+)
+
+
+THEOREMS = (BRACKET, APPROXIMATION, LAURENT, DIAMETER)

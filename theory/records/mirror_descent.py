@@ -1,28 +1,18 @@
-"""Policy mirror descent without regularisation: one step, many steps, and the step's geometry."""
+"""One step of policy mirror descent: what it gains, and the geometry behind it."""
 
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
-from rltheory.analysis.bounds import Bounds
 from rltheory.analysis.rational import FractionArray
 from rltheory.tabular.mdp import DiscountedMDP
-from rltheory.tabular.policy_optimisation import natural_policy_gradient
 from rltheory.theory import balls, exact, instances
 from rltheory.theory.balls import BallArray, precise
 from rltheory.theory.exact import fractions
 from rltheory.theory.sides import Side, supremum
 from rltheory.theory.tape import Tape
 from rltheory.theory.theorem import Control, Theorem
-
-
-class Ascent(NamedTuple):
-    """An MDP with rewards in [0, 1], a step size and a number of iterations."""
-
-    mdp: DiscountedMDP
-    step: float
-    iterations: int
 
 
 class Mirror(NamedTuple):
@@ -39,73 +29,6 @@ class Projection(NamedTuple):
     current: FractionArray
     ascent: FractionArray
     other: FractionArray
-
-
-def needle(actions: int) -> DiscountedMDP:
-    """Return the one-shot problem in which a single action of many pays 1."""
-    rewards = np.zeros((1, actions))
-    rewards[0, 0] = 1.0
-    return DiscountedMDP(np.ones((1, actions, 1)), rewards, 0.0)
-
-
-def sample_ascent(tape: Tape, size: int) -> Ascent:
-    """Draw a needle among up to 1024 actions half of the time, and steps 2^k."""
-    iterations = 2 ** tape.integer(0, 4)
-    if tape.integer(0, 1):
-        # What counts is the product of step and iterations, near 5 for the most actions.
-        total = tape.integer(2, 8)
-        return Ascent(needle(2 ** tape.integer(6, 10)), total / iterations, iterations)
-    model = instances.mdp(tape, size, tape.integer(2, 4), instances.discount(tape))
-    return Ascent(model, 2.0 ** tape.integer(-4, 6), iterations)
-
-
-def _ascended(instance: Ascent, logarithm: Bounds) -> tuple[Side, Side]:
-    mdp, step, iterations = instance
-    path = natural_policy_gradient(mdp, step=step, iterations=iterations)
-    horizon = 1 / (1 - Fraction(mdp.discount))
-    constant = balls.to_bounds(balls.ball(horizon**2 / iterations))
-    scale = balls.to_bounds(balls.ball(1 / (Fraction(step) * iterations)))
-    last = Bounds(path.suboptimality.lower[-1], path.suboptimality.upper[-1])
-    return last, logarithm * scale + constant
-
-
-def ascent_sides(instance: Ascent) -> tuple[Side, Side]:
-    """Return the suboptimality of the last iterate and log A / (h T) + 1 / ((1 - g)^2 T)."""
-    return _ascended(instance, balls.to_bounds(balls.ball(instance.mdp.actions).log()))
-
-
-def _one_action(instance: Ascent) -> tuple[Side, Side]:
-    return _ascended(instance, Bounds(np.array(1.0), np.array(1.0)))
-
-
-NATURAL_RATE = Theorem(
-    id="mirror-descent/natural-gradient-rate",
-    title="Natural policy gradient ascends at the rate 1/T, whatever the number of states",
-    source="Agarwal, Kakade, Lee and Mahajan (2021), Theorem 16 (Theorem 5.3 of the preprint)",
-    statement=(
-        r"V^*(\rho) - V^{(T)}(\rho) \le \frac{\log A}{\eta T} + \frac{1}{(1-\gamma)^2 T},\qquad "
-        r"\pi_{t+1} \propto \pi_t \exp\bigl(\eta A^{\pi_t}/(1-\gamma)\bigr),\; \pi_0 = 1/A"
-    ),
-    hypotheses=(
-        r"rewards in $[0, 1]$, $\eta > 0$, any $\rho$",
-        "the iterates are those of the public solver in float64; their distance to the optimum "
-        "is enclosed rigorously",
-    ),
-    kind="inequality",
-    sample=sample_ascent,
-    sides=ascent_sides,
-    control=Control(
-        name="no price for many actions",
-        explanation=r"The term $\log A$ is replaced by 1.",
-        sides=_one_action,
-    ),
-    notes=(
-        "Within a factor 0.6 of equality for a needle among 1024 actions; no instance is known "
-        "that attains it."
-    ),
-    sharpness=0.5,
-    cost=3.0,
-)
 
 
 def two_delays(discount: float, power: int) -> Mirror:
@@ -145,6 +68,12 @@ def ball_values(mdp: DiscountedMDP, policy: BallArray, costs: BallArray | None =
     reward = (policy * balls.balls(rewards)).sum(axis=1)
     system = balls.balls(exact.identity(mdp.states)) - kernel
     return balls.solve(system, reward if costs is None else reward - costs)
+
+
+def ball_action_values(mdp: DiscountedMDP, values: BallArray) -> BallArray:
+    """Return r + discount * P values as balls (S, A)."""
+    transitions, rewards, discount = exact.model(mdp)
+    return np.asarray(balls.balls(rewards) + balls.balls(discount * transitions) @ values)
 
 
 def _stepped(instance: Mirror, divergence: bool) -> tuple[Side, Side]:
@@ -251,4 +180,4 @@ THREE_POINTS = Theorem(
 )
 
 
-THEOREMS = (NATURAL_RATE, ONE_STEP, THREE_POINTS)
+THEOREMS = (ONE_STEP, THREE_POINTS)

@@ -228,4 +228,65 @@ DOMINATION = Theorem(
 )
 
 
-THEOREMS = (GRADIENT, NATURAL, DOMINATION)
+def sample_positive(tape: Tape, size: int) -> Target:
+    """Draw a positive policy; half of the time in a needle, one good action among sixteen."""
+    if tape.integer(0, 1):
+        rewards = np.zeros((size, 16))
+        rewards[:, 0] = 1.0
+        # Every state is left for a fresh one: states share their gradients evenly.
+        transitions = np.full((size, 16, size), 0.0)
+        transitions[:, :, 0] = 1.0
+        model = DiscountedMDP(transitions, rewards, 0.0)
+        good = Fraction(tape.integer(1, 63), 64)
+        row = np.array([good, *[(1 - good) / 15] * 15], dtype=object)
+        even = fractions(np.ones(size)) / size
+        return Target(model, np.stack([row] * size), even, even)
+    model = instances.mdp(tape, size, tape.integer(2, 3))
+    weights = fractions(tape.dyadic((size, model.actions), 2.0**-6, 1.0))
+    trained = (fractions(tape.simplex(size)) + Fraction(1, size)) / 2
+    policy = weights / weights.sum(axis=1, keepdims=True)
+    return Target(model, policy, fractions(model.initial), trained)
+
+
+def _lojasiewicz(target: Target, *, least: bool) -> tuple[Side, Side]:
+    mdp, policy, judged, trained = target
+    best = exact.optimal_policy(mdp)
+    visited = exact.visits(mdp, policy, trained)
+    gradient = visited[:, None] * policy * advantages(mdp, policy)
+    slope = (gradient**2).sum() / (1 - Fraction(mdp.discount)) ** 2
+    gap = judged @ (exact.optimal_values(mdp) - exact.policy_values(mdp, policy))
+    mismatch = (exact.visits(mdp, best, judged) / visited).max()
+    chances = (policy * fractions(best)).sum(axis=1)
+    chance = chances.min() if least else chances.max()
+    return (chance * gap) ** 2, mdp.states * mismatch**2 * slope
+
+
+def lojasiewicz_sides(target: Target) -> tuple[Side, Side]:
+    """Return the squared gap times chance of the optimum, and the squared gradient's multiple."""
+    return _lojasiewicz(target, least=True)
+
+
+LOJASIEWICZ = Theorem(
+    id="policy-gradient/softmax-lojasiewicz",
+    title="Softmax gradients vanish only with the gap or with the optimal action",
+    source="Mei, Xiao, Szepesvari and Schuurmans (2020), Lemma 8",
+    statement=(
+        r"\min_s \pi_\theta(a^*(s)|s)^2\,\bigl(V^*(\rho) - V^{\pi_\theta}(\rho)\bigr)^2 \le S\,"
+        r"\Bigl\|\frac{d_\rho^{\pi^*}}{d_\mu^{\pi_\theta}}\Bigr\|_\infty^2\,"
+        r"\bigl\|\nabla_\theta V^{\pi_\theta}(\mu)\bigr\|_2^2"
+    ),
+    hypotheses=(r"softmax policies, $\pi_\theta > 0$", r"$\mu > 0$", "squared to stay rational"),
+    kind="inequality",
+    sample=sample_positive,
+    sides=lojasiewicz_sides,
+    control=Control(
+        name="the likeliest optimum",
+        explanation="The largest chance of an optimal action takes the place of the least.",
+        sides=lambda target: _lojasiewicz(target, least=False),
+    ),
+    notes="Within 1 + 1 / (A - 1) of equality for one good action among A, alike in every state.",
+    sharpness=0.9,
+)
+
+
+THEOREMS = (GRADIENT, NATURAL, DOMINATION, LOJASIEWICZ)

@@ -17,7 +17,7 @@ from rltheory.tabular.regularised import Regulariser, regularised_optimum
 from rltheory.theory import balls, exact, instances
 from rltheory.theory.balls import BallArray, precise
 from rltheory.theory.exact import fractions
-from rltheory.theory.records.mirror_descent import ball_values
+from rltheory.theory.records.mirror_descent import ball_action_values, ball_values
 from rltheory.theory.sides import Side
 from rltheory.theory.tape import Tape
 from rltheory.theory.theorem import Control, Theorem
@@ -115,12 +115,6 @@ def soft_values(mdp: DiscountedMDP, weight: float) -> Bounds:
     return Bounds(solution.lower, solution.upper)
 
 
-def soft_action_values(mdp: DiscountedMDP, values: BallArray) -> BallArray:
-    """Return r + discount * P values as balls (S, A)."""
-    transitions, rewards, discount = exact.model(mdp)
-    return np.asarray(balls.balls(rewards) + balls.balls(discount * transitions) @ values)
-
-
 def sample_soft(tape: Tape, size: int) -> Soft:
     """Draw an MDP whose actions pay differently in every state, sometimes hardly, or much."""
     actions = tape.integer(2, 4)
@@ -206,7 +200,7 @@ def sample_lure(tape: Tape, size: int) -> Soft:
 
 def _policy_loss(instance: Soft, horizon: Fraction) -> tuple[Side, Side]:
     mdp, weight = instance
-    soft = soft_action_values(mdp, balls.between(soft_values(mdp, weight)))
+    soft = ball_action_values(mdp, balls.between(soft_values(mdp, weight)))
     attained = ball_values(mdp, balls.softmax(soft / balls.ball(weight)))
     bound = balls.ball(Fraction(weight) * horizon) * balls.ball(mdp.actions).log()
     return balls.to_bounds(balls.balls(exact.optimal_values(mdp)) - attained), balls.to_bounds(

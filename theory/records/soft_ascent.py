@@ -9,8 +9,8 @@ from rltheory.analysis.bounds import Bounds
 from rltheory.tabular.mdp import DiscountedMDP
 from rltheory.theory import balls, instances
 from rltheory.theory.balls import BallArray, precise
-from rltheory.theory.records.mirror_descent import ball_values
-from rltheory.theory.records.regularised import soft_action_values, soft_values
+from rltheory.theory.records.mirror_descent import ball_action_values, ball_values
+from rltheory.theory.records.regularised import soft_values
 from rltheory.theory.sides import Side
 from rltheory.theory.tape import Tape
 from rltheory.theory.theorem import Control, Theorem
@@ -52,11 +52,11 @@ def sample_soft_ascent(tape: Tape, size: int) -> SoftAscent:
 def _ascended(instance: SoftAscent, rate: Fraction) -> tuple[Side, Side]:
     mdp, weight, share, iterations = instance
     temperature = balls.ball(weight)
-    best = soft_action_values(mdp, balls.between(soft_values(mdp, weight)))
+    best = ball_action_values(mdp, balls.between(soft_values(mdp, weight)))
     policy = balls.balls(np.full(mdp.rewards.shape, Fraction(1, mdp.actions), dtype=object))
     first = None
     for _ in range(iterations + 1):
-        q = soft_action_values(mdp, ball_values(mdp, policy, cost(policy, weight)))
+        q = ball_action_values(mdp, ball_values(mdp, policy, cost(policy, weight)))
         error = balls.norm(best - q)
         first = error if first is None else first
         kept = balls.ball(1 - share) * balls.log(policy)
