@@ -157,9 +157,10 @@ def run_falsify(arguments: argparse.Namespace) -> int:
     theorem = registry.find(arguments.id)
     if arguments.json:
         _check_writable(arguments.json)
-    refuted, attempt = engine.falsify(
-        theorem, role=arguments.role, budget=arguments.budget, seed=arguments.seed
-    )
+    with _spinner(f"searching for a counterexample to {theorem.id}"):
+        refuted, attempt = engine.falsify(
+            theorem, role=arguments.role, budget=arguments.budget, seed=arguments.seed
+        )
     _print_attempt(theorem, arguments.role, refuted, attempt)
     if arguments.json and attempt.worst:
         text = json.dumps(encode(attempt.worst), indent=1)
@@ -272,6 +273,18 @@ def _check_writable(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a"):
         pass
+
+
+@contextlib.contextmanager
+def _spinner(message: str) -> Iterator[None]:
+    """Show that work goes on while the block runs, if stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(message):
+        yield
 
 
 @contextlib.contextmanager

@@ -169,7 +169,7 @@ def test_false_variants_can_be_watched_falling(registered, capsys, role):
 
 
 def test_report_is_written_and_named(registered, capsys):
-    main(["verify", "--budget", "quick"])
+    main(["verify", "--budget", "quick", "--jobs", "1"])
     assert main(["report"]) == 0
     assert capsys.readouterr().out.endswith("report: out/report.html\n")
     assert "example/exact" in Path("out/report.html").read_text()

@@ -6,16 +6,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import theory_examples as examples
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from theory_examples import theorem
 
 from rltheory.theory import falsify, replay, theorems, verify
 from rltheory.theory.engine import variant
-from rltheory.theory.search import BUDGETS, Budget, attack
+from rltheory.theory.search import BUDGETS, Budget, attack, compared
 from rltheory.theory.store import Store, fingerprint
+from rltheory.theory.tape import Tape
 from rltheory.theory.theorem import Control
-from rltheory.theory.verdict import decode_instance, decode_result, encode
+from rltheory.theory.verdict import EXISTENTIAL, decode_instance, decode_result, encode
 
 
 def one(record, **settings):
@@ -200,6 +201,18 @@ def test_local_search_finds_ties():
 def test_a_sampler_that_ignores_its_tape_is_evaluated_once_per_size():
     result = one(examples.FIXED)
     assert result.attempt.instances == len(examples.FIXED.sizes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("record", theorems(), ids=lambda record: record.id)
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.floats(0, 1), max_size=60), st.integers(0, 2**32), st.data())
+def test_hypothesis_finds_no_violation_either(record, vector, seed, data):
+    """Another searcher than ours, with a taste of its own for zeros, ones and repetitions."""
+    size = data.draw(st.sampled_from(record.sizes))
+    found = compared(record, size, Tape(vector, seed=seed))
+    if found is not None and record.kind not in EXISTENTIAL:
+        assert found.state != "violated"
 
 
 def test_budgets_grow_and_the_cost_divides_them():
