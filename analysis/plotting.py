@@ -92,11 +92,13 @@ def line(index: int, *, points: int | None = None) -> dict[str, Any]:
     `points`, where given, is the number of points of the curve: about eight of them get a marker,
     at places that differ between curves so that coinciding curves stay visible.
     """
-    kind = index % len(COLOURS)
+    count = len(COLOURS)
+    # A second round of colours pairs lines and markers that the first did not.
+    again = index // count
     look: dict[str, Any] = {
-        "color": COLOURS[kind],
-        "linestyle": LINES[kind],
-        "marker": MARKERS[kind],
+        "color": COLOURS[index % count],
+        "linestyle": LINES[(index + again) % count],
+        "marker": MARKERS[(index + 2 * again) % count],
     }
     if points is not None:
         step = max(1, points // 8)

@@ -5,6 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ def draw_all(
 ) -> list[str]:
     """Draw figures in `jobs` processes, print a line for each as it comes; return the failures.
 
-    Raises ValueError if seed or jobs is out of range, OSError if the folder cannot be written.
+    Raises ValueError if seed or jobs is out of range, OSError if the folder cannot be written,
+    ChildProcessError if the system kills a worker.
     """
     if seed < 0:
         raise ValueError(f"seed is {seed}; expected a nonnegative integer")
@@ -88,8 +90,16 @@ def _outcomes(
     if jobs == 1 or len(names) == 1:
         yield from (_draw(name, folder, scale, seed) for name in names)
         return
-    pool = Parallel(n_jobs=min(jobs, len(names)), return_as="generator_unordered")
-    yield from pool(delayed(_draw)(name, folder, scale, seed) for name in names)
+    cost = {figure.name: figure.cost for figure in registry.figures()}
+    dearest_first = sorted(names, key=lambda name: -cost[name])
+    pool = Parallel(n_jobs=min(jobs, len(names)), return_as="generator_unordered", batch_size=1)
+    try:
+        yield from pool(delayed(_draw)(name, folder, scale, seed) for name in dearest_first)
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            f"a worker process was lost ({' '.join(str(error).split())[:200]}); "
+            "the figures listed so far are complete, --jobs 1 needs less memory"
+        ) from error
 
 
 def _draw(name: str, folder: Path, scale: str, seed: int) -> tuple[str, float, str]:

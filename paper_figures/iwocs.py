@@ -23,7 +23,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "winds": 41,
     },
 }
-GARNET = {"actions": 6, "successors": 5, "discount": 0.95}
+GARNET: dict[str, Any] = {"actions": 6, "successors": 5, "discount": 0.95}
 CORRIDOR = ("..........", "..........", "S........G", "..........", "PPPPPPPPPP")
 DOWN, UP = 1, 3
 LABELS = {"rectangular": "rectangular step", "min_q": r"min-$Q$ step"}
@@ -133,4 +133,5 @@ FIGURE = Figure(
     source="Zouitine, Geist and Rachelson (2024), sections 3 and 4",
     draw=draw,
     settings=SETTINGS,
+    cost=10.0,
 )

@@ -108,4 +108,5 @@ FIGURE = Figure(
     source="Agarwal, Kakade, Lee and Mahajan (2021), Theorems 4.1 and 5.3; Xiao (2022), section 4",
     draw=draw,
     settings=SETTINGS,
+    cost=5.0,
 )

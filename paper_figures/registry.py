@@ -31,6 +31,7 @@ class Figure:
     name: as on the command line and in file names; title: a few words; caption: complete
     sentences that answer the figure's question; source: author, year, number in the work.
     draw(scale, seed): the picture and its data; settings: the parameters of each scale.
+    cost: seconds that it takes at the quick scale, roughly; dear figures are started first.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Figure:
     source: str
     draw: Callable[[str, int], Drawing]
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cost: float = 3.0
 
 
 @cache

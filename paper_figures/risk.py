@@ -23,7 +23,8 @@ def draw(scale: str, seed: int) -> Drawing:
     nominal = generator.dirichlet(np.ones(settings["states"]), size=settings["rows"])
     mean = nominal @ values
     variance = nominal @ values**2 - mean**2
-    penalties = np.geomspace(*settings["range"], settings["points"])
+    low, high = settings["range"]
+    penalties = np.geomspace(low, high, settings["points"])
     exact = [PenalisedKullbackLeibler(x).worst_case(values, nominal)[0] for x in penalties]
     errors = {
         "mean": np.abs(exact - mean).T,

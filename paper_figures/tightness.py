@@ -68,4 +68,5 @@ FIGURE = Figure(
     source="The theorem records of rltheory",
     draw=draw,
     settings=SETTINGS,
+    cost=30.0,
 )

@@ -56,6 +56,8 @@ def test_curves_differ_in_colour_and_without_it():
     looks = [plotting.line(index) for index in range(8)]
     for key in ("color", "linestyle", "marker"):
         assert len({str(look[key]) for look in looks}) == 8
+    more = [plotting.line(index) for index in range(16)]
+    assert len({(str(look["linestyle"]), look["marker"]) for look in more}) == 16
 
 
 # Machado, Oliveira and Fernandes (2009), full dichromacy, linear RGB.

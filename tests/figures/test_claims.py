@@ -22,6 +22,7 @@ SMALL = {
     "s_rectangular": {"discount": 0.9, "second_reward": 0.8, "radii": [0.1], "points": 11},
     "american_put": {"horizon": 6, "discount": 0.99, "radii": 5, "largest": 0.5, "shown": 0.1},
     "risk": {"rows": 10, "states": 8, "points": 13, "range": (2.0, 500.0)},
+    "robust_value": {"states": 4, "discount": 0.9, "radii": 5, "smallest": 2e-3},
     "iwocs": {"states": 8, "sizes": [5, 8], "seeds": 2, "radii": 2, "winds": 3},
 }
 
@@ -167,3 +168,36 @@ def test_expansions_are_within_the_remainders_of_taylor(draw):
         penalty = column(rows, "penalty", expansion=expansion)
         # Both sides of the subtraction are of order one and lose about the last digits.
         assert (error <= constant / penalty**order + 1e-12).all()
+
+
+def test_sets_that_contain_one_another_order_their_values(draw):
+    rows = draw("robust_value")
+    value = {
+        (form, name): column(rows, "value", form=form, set=name)
+        for form, name in {(row["form"], row["set"]) for row in rows if row["form"] != "end"}
+    }
+    (nominal,) = column(rows, "value", form="end", set="nominal")
+    (worst,) = column(rows, "value", form="end", set="worst")
+    # Values are certified to 1e-7, the ends to 1e-8.
+    close = 2e-7
+    for curve in value.values():
+        assert (np.diff(curve) <= close).all()
+        assert (curve <= nominal + close).all()
+        assert (curve >= worst - close).all()
+    ball = {name: curve for (form, name), curve in value.items() if form == "ball"}
+    assert len(ball) == 9
+    for inner, outer in (
+        ("$L_1$", "$L_2$"),
+        ("$L_2$", r"$L_\infty$"),
+        ("$L_1$", "total variation"),
+        ("contamination", "total variation"),
+        # KL(q, p) <= log(1 + chi2(q, p)) <= chi2(q, p).
+        (r"$\chi^2$", "Kullback-Leibler"),
+        # The cost of a move is at most one.
+        ("total variation", "Wasserstein"),
+    ):
+        assert (ball[inner] >= ball[outer] - close).all(), (inner, outer)
+    assert ball["total variation"][-1] == pytest.approx(worst, abs=close)
+    # Within the nominal support the swimmer at the left bank can always earn the small reward.
+    for name in (r"$\chi^2$", "Kullback-Leibler", r"interval $(1 \pm \rho)\,p$"):
+        assert (ball[name] >= 0.005 / (1 - 0.9) - close).all()
