@@ -74,7 +74,17 @@ def test_frozen_lake_is_drawn_with_arrows(capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "radius"), [("tv", 0.2), ("l1", 0.4), ("linf", 0.1), ("contamination", 0.2)]
+    ("name", "radius"),
+    [
+        ("tv", 0.2),
+        ("l1", 0.4),
+        ("l2", 0.1),
+        ("linf", 0.1),
+        ("chi_square", 0.2),
+        ("kl", 0.1),
+        ("contamination", 0.2),
+        ("wasserstein", 0.5),
+    ],
 )
 @pytest.mark.parametrize("method", solve.ROBUST_METHODS)
 def test_robust_values_fall_below_nominal_ones_and_radius_0_gives_those(
@@ -86,6 +96,16 @@ def test_robust_values_fall_below_nominal_ones_and_radius_0_gives_those(
     assert np.all(np.array(robust["upper"]) < nominal["lower"])
     assert np.all(np.maximum(still["lower"], nominal["lower"])
                   <= np.minimum(still["upper"], nominal["upper"]))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in solve.SETS if name.startswith("penalised")])
+def test_a_larger_penalty_brings_robust_values_back_to_nominal_ones(tmp_path, name):
+    nominal = answer(tmp_path, "chain", "--discount", "0.9")
+    words = ("chain", "--discount", "0.9", "--uncertainty", name, "--radius")
+    cheap, dear = answer(tmp_path, *words, 1), answer(tmp_path, *words, 10)
+    assert np.all(np.array(cheap["lower"]) <= dear["upper"])
+    assert np.all(np.array(dear["lower"]) <= nominal["upper"])
+    assert np.all(np.array(cheap["upper"]) < nominal["lower"])
 
 
 def test_a_shared_budget_is_weaker_than_one_for_each_action(tmp_path):
