@@ -122,9 +122,9 @@ PROPAGATION = Theorem(
     id="approximation/error-propagation",
     title="Errors at every iteration are amplified by the squared horizon",
     source=(
-        "Scherrer, Ghavamzadeh, Gabillon, Lesner and Geist (2015), Theorem 7; Bertsekas and "
-        "Tsitsiklis (1996), Propositions 6.1 and 6.2 for its two ends; attained: Scherrer and "
-        "Lesner (2012), section 3"
+        "Scherrer, Ghavamzadeh, Gabillon, Lesner and Geist (2015), sup-norm bound; Bertsekas and "
+        "Tsitsiklis (1996), Proposition 6.2 for policy iteration; attained: Scherrer and Lesner "
+        "(2012), section 3"
     ),
     statement=(
         r"\|V^* - V^{\pi_k}\|_\infty \le \frac{2(\gamma - \gamma^k)}{(1-\gamma)^2}\,\varepsilon "

@@ -90,7 +90,7 @@ LOOKAHEAD = Theorem(
     id="greedy/lookahead-loss",
     title="The loss of acting greedily after looking H steps ahead",
     source=(
-        "Singh and Yee (1994) for H = 1; Bertsekas and Tsitsiklis (1996), section 6.1; "
+        "Singh and Yee (1994) for H = 1; Bertsekas and Tsitsiklis (1996), Proposition 6.1; "
         "the family that attains it for every H is derived here"
     ),
     statement=(

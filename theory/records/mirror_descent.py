@@ -103,7 +103,7 @@ def _as_policy_iteration(instance: Mirror) -> tuple[Side, Side]:
 ONE_STEP = Theorem(
     id="mirror-descent/one-step-rate",
     title="A mirror step contracts by the discount, up to a divergence over the step size",
-    source="Johnson, Pike-Burke and Rebeschini (2023), proof of Theorem 4.1; compare Xiao (2022)",
+    source="Johnson, Pike-Burke and Rebeschini (2023), section 4, one step of its proof",
     statement=(
         r"\|V^* - V^{\pi'}\|_\infty \le \gamma\,\|V^* - V^{\pi}\|_\infty + \frac{1}{\eta}"
         r"\max_s \min_{a \in \operatorname{argmax} Q^\pi(s,\cdot)} \log\frac{1}{\pi(a|s)},\qquad "

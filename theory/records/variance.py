@@ -74,7 +74,7 @@ def variance_sides(play: Play) -> tuple[Side, Side]:
 VARIANCE = Theorem(
     id="variance/bellman-equation",
     title="The variance of the return obeys a Bellman equation at the squared discount",
-    source="Sobel (1982), Theorem 1, extended to randomised policies",
+    source="Sobel (1982), extended to randomised policies",
     statement=(
         r"\sigma^2(s) = \sum_a \pi(a|s)\Bigl[(Q^\pi(s,a) - V^\pi(s))^2 + \gamma^2 "
         r"\operatorname{Var}_{s'\sim p(s,a)}V^\pi(s') + \gamma^2\,\mathbb{E}_{s'}\sigma^2(s')\Bigr]"
