@@ -162,28 +162,22 @@ def _filled(
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _taken(low, v, width):  # type: ignore[no-untyped-def]
-    """Return sum max(low - width, 0) and the same weighted by v, each in four partial sums."""
-    n = len(low)
-    a = b = c = d = e = f = g = h = 0.0
-    whole = n - n % 4
-    for k in range(0, whole, 4):
-        w, x = max(low[k] - width, 0.0), max(low[k + 1] - width, 0.0)
-        y, z = max(low[k + 2] - width, 0.0), max(low[k + 3] - width, 0.0)
-        a += w
-        b += x
-        c += y
-        d += z
-        e += w * v[k]
-        f += x * v[k + 1]
-        g += y * v[k + 2]
-        h += z * v[k + 3]
-    for k in range(whole, n):
-        w = max(low[k] - width, 0.0)
-        a += w
-        e += w * v[k]
-    return (a + b) + (c + d), (e + f) + (g + h)
+    """Return sum max(low - width, 0) and the same weighted by v, in the order that vectorises."""
+    mass = total = 0.0
+    for k in range(len(low)):
+        kept = max(low[k] - width, 0.0)
+        mass += kept
+        total += kept * v[k]
+    return mass, total
+
+
+@njit(cache=True, nogil=True)
+def _measure(low, high, width, rooms):  # type: ignore[no-untyped-def]
+    """Write how much each entry can be raised, from max(low - width, 0) to min(high + width, 1)."""
+    for k in range(len(low)):
+        rooms[k] = min(high[k] + width, 1.0) - max(low[k] - width, 0.0)
 
 
 @njit(cache=True, nogil=True)
@@ -191,9 +185,15 @@ def _fill(  # type: ignore[no-untyped-def]
     lows, highs, starts, columns, values, order, widths, mass, out, multiplier, start, stop
 ):
     space, ranks = scratch(starts, columns)
+    longest = 0
+    for i in range(start, stop):
+        longest = max(longest, starts[i + 1] - starts[i])
+    rooms = np.empty(longest)
     for i in range(start, stop):
         low, high = lows[starts[i] : starts[i + 1]], highs[starts[i] : starts[i + 1]]
         n, width = len(low), widths[i]
+        # Reading a row in order first is faster than fetching it from memory by ascending value.
+        _measure(low, high, width, rooms)
         v = gather(columns, starts[i], starts[i + 1], values, space)
         rank = sort(columns, v, order, ranks)
         taken, total = _taken(low, v, width)
@@ -201,12 +201,11 @@ def _fill(  # type: ignore[no-untyped-def]
         pivot = 0
         while pivot < n:
             j = rank[pivot]
-            room = min(high[j] + width, 1.0) - max(low[j] - width, 0.0)
-            if room >= left:
+            if rooms[j] >= left:
                 total += left * v[j]
                 break
-            total += room * v[j]
-            left -= room
+            total += rooms[j] * v[j]
+            left -= rooms[j]
             pivot += 1
         out[i] = total
         if np.isnan(mass):
