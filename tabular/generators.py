@@ -66,7 +66,7 @@ def garnet(
     weights = np.diff(cuts, axis=1, prepend=0.0, append=1.0)
     # Short indices where they suffice: a sweep reads them all.
     index = np.int32 if n * m * b < 2**31 else np.int64
-    starts = np.arange(n * m + 1, dtype=index) * index(b)
+    starts = np.arange(0, n * m * b + 1, b, dtype=index)
     kernel = sparse.csr_array(
         (weights.ravel(), targets.ravel().astype(index), starts), shape=(n * m, n)
     )
