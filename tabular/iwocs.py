@@ -124,7 +124,9 @@ def iwocs(
         )
 
     def worst_of_set(policy: FloatArray) -> _Response:
-        case = robust_evaluate_policy(mdp, policy, adversary, tolerance=0.1 * tolerance)
+        case = robust_evaluate_policy(
+            mdp, policy, adversary, tolerance=0.1 * tolerance, max_iterations=1000
+        )
         model = mdp.replace(transitions=case.worst_kernel)
         return _Response(model, None, at_initial(mdp, case))
 

@@ -158,6 +158,20 @@ def test_static_equals_dynamic_under_rectangularity(name, mdp, radius, sparse):
         assert heuristic.gap <= tolerance
 
 
+@pytest.mark.parametrize("name", SETS)
+def test_worst_kernels_are_found_on_long_uneven_rows(name):
+    """Forty states whose probabilities span many orders of magnitude, at discount 0.99."""
+    rng = np.random.default_rng(0)
+    kernel = rng.dirichlet(np.full(40, 0.1), size=(40, 4))
+    mdp = DiscountedMDP(kernel, rng.random((40, 4)), 0.99)
+    found = iwocs(mdp, SETS[name](0.1), tolerance=1e-5)
+    assert found.converged
+    assert found.gap <= 1e-5
+    assert found.achieved.gap <= 1e-6
+    # Few of the 4^40 policies, and kernels: what the method is for.
+    assert found.iterations <= 6
+
+
 def test_a_rectangular_family_closes_the_gap():
     """All combinations of two rows per pair: static and dynamic are the same."""
     rng = np.random.default_rng(5)
