@@ -12,7 +12,7 @@ from typing import Any
 from rltheory.theory import engine, registry
 from rltheory.theory.search import BUDGETS
 from rltheory.theory.theorem import Theorem
-from rltheory.theory.verdict import Attempt, Instance, Result, decode_instance, encode
+from rltheory.theory.verdict import EXISTENTIAL, Attempt, Instance, Result, decode_instance, encode
 
 STORE = Path("out/verify.jsonl")
 """Where finished theorems are logged unless --store says otherwise."""
@@ -237,7 +237,7 @@ def _print_results(results: Sequence[Result]) -> None:
     for result in results:
         parts = [result.label]
         if result.holds and result.attempt.worst:
-            if result.verdict != "holds":
+            if result.verdict != "holds" and result.kind not in EXISTENTIAL:
                 parts.append(f"tightness {engine.floored(result.attempt.tightness):g}")
             parts.append(f"margin {result.attempt.margin:.2g}")
             if result.attempt.inconclusive:

@@ -29,6 +29,7 @@ from rltheory.theory.verdict import EXISTENTIAL, Attempt, Instance, Result, Verd
 File = str | PathLike[str]
 
 _LONGEST_SHOWN = 160
+_COLUMN_PIXELS = 1200
 _NAMESPACE = ' xmlns="http://www.w3.org/1998/Math/MathML"'
 _LIMITS = {"max", "min", "sup", "inf", "lim", "arg\u2009max", "arg\u2009min"}
 _COMMANDS = dict.fromkeys(("\\|", "\\Vert", "\\lVert", "\\rVert"), "‖") | {
@@ -128,7 +129,10 @@ def typeset(text: str, *, formula: bool = False) -> Markup:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure to embed: title and caption in words, the PNG and its data as data URLs."""
+    """A figure to embed: title and caption in words, the PNG and its data as data URLs.
+
+    wide: whether it needs the width of the page.
+    """
 
     title: str
     caption: str
@@ -136,6 +140,7 @@ class Picture:
     image: str
     data: str
     name: str
+    wide: bool
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,7 @@ class _Entry:
     decisive: str
     worst: str
     refuter: str
+    existential: bool
 
 
 def _entry(theorem: Theorem, result: Result | None) -> _Entry:
@@ -166,6 +172,7 @@ def _entry(theorem: Theorem, result: Result | None) -> _Entry:
         decisive=_decisive_words(theorem, result),
         worst=_json_url(worst) if worst else "",
         refuter=_json_url(refuter) if refuter else "",
+        existential=theorem.kind in EXISTENTIAL,
     )
 
 
@@ -218,6 +225,7 @@ def _figures(folder: Path) -> list[Picture]:
     pictures = []
     for path in sorted(folder.glob("*.png")):
         sidecar, table = path.with_suffix(".json"), path.with_suffix(".csv")
+        image = path.read_bytes()
         about: Any = {}
         if sidecar.is_file():
             try:
@@ -231,12 +239,18 @@ def _figures(folder: Path) -> list[Picture]:
                 title=str(about.get("title") or path.stem.replace("_", " ").replace("-", " ")),
                 caption=str(about.get("caption", "")),
                 source=str(about.get("source", "")),
-                image=_data_url("image/png", path.read_bytes()),
+                image=_data_url("image/png", image),
                 data=_data_url("text/csv", table.read_bytes()) if table.is_file() else "",
                 name=path.stem,
+                wide=_pixels_across(image) > _COLUMN_PIXELS,
             )
         )
     return pictures
+
+
+def _pixels_across(image: bytes) -> int:
+    """Return the width in a PNG's header: the four bytes after its signature and chunk name."""
+    return int.from_bytes(image[16:20], "big")
 
 
 def _words(text: str) -> Markup:

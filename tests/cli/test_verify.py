@@ -36,7 +36,7 @@ def test_verify_prints_a_line_per_theorem_and_logs_it(registered, capsys):
     assert main(["verify", "--budget", "quick"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("example/exact       holds (exact), tightness 1, margin 0")
-    assert lines[1].startswith("example/separation  holds (exact), tightness ")
+    assert lines[1].startswith("example/separation  holds (exact), margin 0.5")
     assert lines[2].startswith("2 theorems: 2 hold exactly; 2 controls refuted; ")
     assert [r.theorem for r in Store("out/verify.jsonl").results()] == [r.id for r in GOOD]
 
