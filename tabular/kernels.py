@@ -219,14 +219,22 @@ def bellman(
     return result
 
 
+Greedy = tuple[FloatArray, FloatArray, IntArray]
+"""Action values (S, A), their maxima (S,) and the first maximiser of each state (S,)."""
+
+
 def greedy_sweep(
-    rows: Any, rewards: FloatArray, discount: float, values: FloatArray
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Return r + g * P v (S, A), its maxima (S,) and the first maximiser of each state (S,)."""
-    q, best = np.empty_like(rewards), np.empty(len(rewards))
-    chosen = np.empty(len(rewards), dtype=np.int64)
-    _sweep(_dense_greedy, _csr_greedy, rows, rewards, discount, values, q, best, chosen)
-    return q, best, chosen
+    rows: Any,
+    rewards: FloatArray,
+    discount: float,
+    values: FloatArray,
+    out: Greedy | None = None,
+) -> Greedy:
+    """Return r + g * P v with its maxima and maximisers, written into `out` where given."""
+    states = len(rewards)
+    result = out or (np.empty_like(rewards), np.empty(states), np.empty(states, dtype=np.int64))
+    _sweep(_dense_greedy, _csr_greedy, rows, rewards, discount, values, *result)
+    return result
 
 
 def policy_bellman(

@@ -84,35 +84,43 @@ def modified_policy_iteration(
     check_positive_integer(sweeps, "sweeps")
     certifier = Certifier.of(mdp, tolerance)
     values = initial_vector(mdp, initial_values)
-    last_actions = None
+    spare, last_actions = np.empty_like(values), np.full(mdp.states, -1)
+    sweep = None
     for iteration in range(1, max_iterations + 1):
-        sweep = greedy_sweep(mdp.rows, mdp.rewards, mdp.discount, values)
+        sweep = greedy_sweep(mdp.rows, mdp.rewards, mdp.discount, values, sweep)
         _, image, actions = sweep
         stop, shift, width = certifier.judge(values, image)
         if stop:
             return certified_solution(mdp, values, iteration, tolerance, sweep)
-        settled = last_actions is not None and np.array_equal(actions, last_actions)
-        sharp = 0.5 * certifier.enough(values)
+        width = 0.0 if np.array_equal(actions, last_actions) else 0.1 * width
+        width = max(width, 0.5 * certifier.enough(values))
         # A constant error is known already: start the evaluation from the bracket's middle.
-        values = _evaluate(
-            mdp, actions, image + shift, sweeps - 1, sharp if settled else max(sharp, 0.1 * width)
-        )
-        last_actions = actions
+        np.add(image, shift, out=values)
+        values, spare = _evaluate(mdp, actions, values, spare, sweeps - 1, width)
+        last_actions[:] = actions
     return certified_solution(mdp, values, max_iterations, tolerance)
 
 
 def _evaluate(
-    mdp: DiscountedMDP, actions: IntArray, values: FloatArray, sweeps: int, width: float
-) -> FloatArray:
-    """Sweep along a policy until the bracket of its value is narrower than `width`."""
-    image = np.empty_like(values)
+    mdp: DiscountedMDP,
+    actions: IntArray,
+    values: FloatArray,
+    spare: FloatArray,
+    sweeps: int,
+    width: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Sweep along a policy until the bracket of its value is narrower than `width`.
+
+    Returns the values, and the other one of the two arrays that it worked in.
+    """
     for _ in range(sweeps):
-        policy_bellman(mdp.rows, mdp.rewards, actions, mdp.discount, values, image)
-        spread = float(np.ptp(image - values))
-        values, image = image, values
+        policy_bellman(mdp.rows, mdp.rewards, actions, mdp.discount, values, spare)
+        values -= spare
+        spread = float(values.max() - values.min())
+        values, spare = spare, values
         if mdp.discount * spread <= (1.0 - mdp.discount) * width:
             break
-    return values
+    return values, spare
 
 
 def rational_action_values(mdp: DiscountedMDP, values: FractionArray) -> FractionArray:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rltheory.analysis.arrays import FloatArray, IntArray
 from rltheory.analysis.bounds import Bounds, down, rounding_error, up
-from rltheory.tabular.kernels import greedy_sweep, rounding_depth
+from rltheory.tabular.kernels import Greedy, greedy_sweep, rounding_depth
 from rltheory.tabular.mdp import DiscountedMDP
 from rltheory.tabular.policies import one_hot
 
@@ -136,7 +136,7 @@ def certified_solution(
     values: FloatArray,
     iterations: int,
     tolerance: float,
-    sweep: tuple[FloatArray, FloatArray, IntArray] | None = None,
+    sweep: Greedy | None = None,
 ) -> Solution:
     """Return the greedy solution at `values` with bounds from one more sweep.
 
