@@ -125,6 +125,13 @@ def test_figures_are_embedded_with_title_and_data(store, tmp_path):
     page = report(tmp_path / "p.html", store=store, figures=folder, theorems=RECORDS).read_text()
     assert "Price &amp; radius" in page
     assert "plain name" in page
+    assert 'class="page"' not in page
+    wide = PIXEL[:16] + (1725).to_bytes(4, "big") + PIXEL[20:]
+    (folder / "plain_name.png").write_bytes(wide)
+    page = report(tmp_path / "p.html", store=store, figures=folder, theorems=RECORDS).read_text()
+    assert page.count('<figure class="page">') == 1
+    (folder / "plain_name.png").write_bytes(PIXEL)
+    page = report(tmp_path / "p.html", store=store, figures=folder, theorems=RECORDS).read_text()
     downloads = Page(page).downloads
     assert page.count(base64.b64encode(PIXEL).decode()) == 2
     assert (
