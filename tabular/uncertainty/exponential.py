@@ -17,16 +17,17 @@ _LOG2_LOW = 1.90821492927058770002e-10
 _TO_INTEGER = 6755399441055744.0
 _ONE_BITS = np.uint64(0x3FF0000000000000)
 _MANTISSA = np.uint64(52)
-_LEAST_EXPONENT = -708.0
+_LIMIT = 708.0
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def exp_minus(x, base):  # type: ignore[no-untyped-def]
-    """Return exp(x) - base, base 0 or 1, for x <= 700; the relative error is at most 4 units.
+    """Return exp(x) - base, base 0 or 1; the relative error is at most 4 units for |x| <= 708.
 
-    Below -708 it stays at exp(-708).
+    Beyond, it stays at exp(708) and exp(-708): finite, so that states without mass add nothing.
     """
-    x = x if x > _LEAST_EXPONENT else _LEAST_EXPONENT
+    x = x if x > -_LIMIT else -_LIMIT
+    x = x if x < _LIMIT else _LIMIT
     shifted = x * _LOG2_E + _TO_INTEGER
     k = shifted - _TO_INTEGER
     r = (x - k * _LOG2_HIGH) - k * _LOG2_LOW

@@ -167,8 +167,9 @@ def _row(p, v, mass, centre, low, spread, radius, beta):  # type: ignore[no-unty
     the derivative of KL in the rate is rate Var_q(v), and Var_q(v) changes by at most a factor
     exp(spread |change of rate|); far from the optimum by the value of a mixture of q and p.
     """
-    rate = 1.0 / beta if beta > 0.0 else np.nan
-    if not 0.0 < rate < np.inf:
+    rate = 1.0 / beta if beta > 0.0 else np.inf
+    # By Hoeffding KL(q, p) <= (rate * spread)^2 / 8; nor is a wildly large rate worth a try.
+    if not np.sqrt(radius) < rate * spread < 1e6:
         rate = np.sqrt(2.0 * radius * mass / central_sums(p, v, centre)[1])
     below, above = 0.0, np.inf
     lower, upper, following = low, centre, rate
@@ -188,15 +189,19 @@ def _row(p, v, mass, centre, low, spread, radius, beta):  # type: ignore[no-unty
         size = abs(miss)
         if variance > 0.0 and 8.0 * size * max(1.0, rate * spread) <= variance:
             upper = min(upper, lower + 3.0 * size * size / (rate * variance))
-        following = np.nan
+        following = rate
         if variance > 0.0:
             root = np.sqrt(radius * max(divergence, 0.0))
             following = rate * (1.0 + 2.0 * (root - divergence) / variance)
-        if not below < following < above:
+        if upper - lower <= _GAP * spread:
+            if not 0.5 * rate < following < 2.0 * rate:
+                following = rate  # near the least value rounding is all that is left of the slope
+            break
+        if not below < following < above or following == rate:
             following = 4.0 * below if above == np.inf else 0.5 * (below + above)
             if below > 0.0 and above < np.inf and above > 4.0 * below:
                 following = np.sqrt(below * above)
-        if upper - lower <= _GAP * spread or following == rate or not below < following < above:
+        if not below < following < above:
             break
         rate = following
     return lower, max(lower, upper), 1.0 / following, rate
@@ -252,22 +257,35 @@ def _tilt_into(  # type: ignore[no-untyped-def]
             all_on(p, v, low, mass / least, q)
         else:
             centre = total / mass
-            _, _, beta, rate = _row(p, v, mass, centre, low, high - low, radius, multiplier[i])
-            divergence = _write(p, v, mass, centre, low, 1.0 / beta, q)
-            if not divergence > 0.0 or radius / divergence < 1.0 - 1e-9:
-                divergence = _write(p, v, mass, centre, low, rate, q)
-            kept = min(1.0, radius / divergence) if divergence > 0.0 else 1.0
+            low_end, _, beta, rate = _row(
+                p, v, mass, centre, low, high - low, radius, multiplier[i]
+            )
+            # The last Newton step is the better rate, unless rounding was all there was to it.
+            value, kept = _mixed(p, v, mass, centre, low, radius, 1.0 / beta)
+            if value - low_end > _GAP * (high - low):
+                other, kept_then = _mixed(p, v, mass, centre, low, radius, rate)
+                if other < value:
+                    beta, kept = 1.0 / rate, kept_then
+            _write(p, v, mass, centre, low, 1.0 / beta, q)
             for k in range(len(p)):
                 q[k] = kept * q[k] + (1.0 - kept) * p[k]
 
 
 @njit(cache=True, nogil=True)
-def _write(p, v, mass, centre, low, rate, q):  # type: ignore[no-untyped-def]
-    """Write the tilt of the given rate and return its divergence."""
+def _mixed(p, v, mass, centre, low, radius, rate):  # type: ignore[no-untyped-def]
+    """Return the value of the tilt mixed with p until it is in the ball, and the tilt's share."""
     shift, log_ratio, mean, _ = _tilt(p, v, mass, centre, low, rate)
+    divergence = mean - log_ratio
+    kept = radius / divergence if divergence > radius else 1.0
+    return kept * (shift - mean / rate) + (1.0 - kept) * centre, kept
+
+
+@njit(cache=True, nogil=True)
+def _write(p, v, mass, centre, low, rate, q):  # type: ignore[no-untyped-def]
+    """Write the tilt of the given rate."""
+    shift, log_ratio, _, _ = _tilt(p, v, mass, centre, low, rate)
     for k in range(len(p)):
-        q[k] = p[k] * np.exp(max(rate * (shift - v[k]), -708.0) - log_ratio)
-    return mean - log_ratio
+        q[k] = p[k] * np.exp(rate * (shift - v[k]) - log_ratio) if p[k] > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True)

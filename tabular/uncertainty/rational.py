@@ -67,7 +67,7 @@ def _penalised(measure: PenalisedTotalVariation, v: FractionArray, p: FractionAr
 
 
 def _linf(ball: LInf, v: FractionArray, p: FractionArray) -> _Solution:
-    radius, total = _scalar(ball.radius, "radius"), sum(p)
+    radius, total = _scalar(ball.radius, "radius"), sum(p, Fraction(0))
     low = [max(x - radius, Fraction(0)) for x in p]
     high = [min(x + radius, Fraction(1)) for x in p]
     return _fill(v, low, high, total), Fraction(0)

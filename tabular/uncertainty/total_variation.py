@@ -139,7 +139,7 @@ class PenalisedTotalVariation(UncertaintySet):
     def error(
         self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner
     ) -> FloatArray:
-        """See `UncertaintySet.error`: a cap above a value is not used, so no penalty enlarges it."""
+        """See `UncertaintySet.error`: a cap above all values is idle, however large."""
         return super().error(rows, values, budgets, Inner.empty(rows.count))
 
 
@@ -201,7 +201,7 @@ def _strip_into(  # type: ignore[no-untyped-def]
     data, starts, columns, values, order, lowest, budgets, out, moved, target, start, stop
 ):
     space, ranks = scratch(starts, columns)
-    least = np.argmin(values)
+    least = int(np.argmin(values))
     for i in range(start, stop):
         begin = starts[i]
         p = data[begin : starts[i + 1]]

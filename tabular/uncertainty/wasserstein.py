@@ -50,8 +50,8 @@ class Wasserstein(Ball):
             i, j = np.unravel_index(int(cost.argmin()), cost.shape)
             raise ValueError(f"cost[{i}, {j}] is {cost[i, j]}; expected a nonnegative number")
         if np.any(np.diagonal(cost)):
-            i = int(np.flatnonzero(np.diagonal(cost))[0])
-            raise ValueError(f"cost[{i}, {i}] is {cost[i, i]}; staying must cost 0")
+            k = int(np.flatnonzero(np.diagonal(cost))[0])
+            raise ValueError(f"cost[{k}, {k}] is {cost[k, k]}; staying must cost 0")
         object.__setattr__(self, "radius", parameter(self.radius, "radius"))
         object.__setattr__(self, "cost", read_only(cost))
 
