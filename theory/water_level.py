@@ -105,6 +105,16 @@ def spend(state: State, policy: FractionArray, radius: Fraction) -> tuple[Fracti
     return Fraction(value), budgets
 
 
+def lowered(state: State, budgets: FractionArray) -> FractionArray:
+    """Return the values (A,) of the actions after the given budgets are spent on them."""
+    result = state.heights.copy()
+    for a, left in enumerate(budgets):
+        for rate, part in state.steps[a]:
+            taken = min(part, left)
+            result[a], left = result[a] - rate * taken, left - taken
+    return result
+
+
 def shared_backup(mdp: DiscountedMDP, radius: Fraction, values: FractionArray) -> FractionArray:
     """Return the s-rectangular optimality operator in total variation, shape (S,)."""
     return fractions([saddle(state, radius).level for state in states(mdp, values)])
@@ -123,12 +133,13 @@ def evaluate(mdp: DiscountedMDP, radius: Fraction, policy: Rows) -> Outcome:
         ]
         if np.all(fractions([value for value, _ in found]) == values):
             return Outcome(values, rows, kernel)
-        kernel = _spent(mdp, [budgets for _, budgets in found], values)
+        kernel = spent_kernel(mdp, [budgets for _, budgets in found], values)
 
 
-def _spent(
-    mdp: DiscountedMDP, budgets: list[FractionArray], values: FractionArray
+def spent_kernel(
+    mdp: DiscountedMDP, budgets: list[FractionArray] | FractionArray, values: FractionArray
 ) -> FractionArray:
+    """Return the kernel (S, A, S) that strips each row by its budget (S, A)."""
     nominal = exact.model(mdp)[0]
     worst = [
         [robust_exact.strip(row, values, b) for row, b in zip(rows, spent, strict=True)]

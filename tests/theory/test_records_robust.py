@@ -3,12 +3,32 @@
 import pytest
 
 from rltheory.theory.engine import examine, falsify
-from rltheory.theory.records import robust_divergence, robust_duality, robust_operator
+from rltheory.theory.records import (
+    robust_adversary,
+    robust_cvar,
+    robust_divergence,
+    robust_duality,
+    robust_operator,
+    robust_rectangularity,
+    robust_risk,
+    robust_sensitivity,
+    robust_sets,
+)
 from rltheory.theory.sides import compare
 from rltheory.theory.tape import Tape
 from rltheory.theory.verdict import EXISTENTIAL
 
-MODULES = (robust_operator, robust_duality, robust_divergence)
+MODULES = (
+    robust_operator,
+    robust_adversary,
+    robust_duality,
+    robust_divergence,
+    robust_rectangularity,
+    robust_sensitivity,
+    robust_sets,
+    robust_cvar,
+    robust_risk,
+)
 THEOREMS = [theorem for module in MODULES for theorem in module.THEOREMS]
 
 

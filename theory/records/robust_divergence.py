@@ -20,6 +20,7 @@ from rltheory.theory.tape import Tape
 from rltheory.theory.theorem import Control, Theorem
 
 _HALVINGS = 50
+_SCALES = 200
 
 
 class Tilt(NamedTuple):
@@ -36,13 +37,11 @@ def concave_maximum(
     """Enclose the maximum over x > 0 of a concave function with the given derivative, a ball.
 
     Both take and return balls. The maximum lies between the value at a point of positive slope and
-    the tangent there, followed to a point of negative slope.
+    the tangent there, followed to a point of negative slope. Raises ArithmeticError if no slope
+    of one of the signs is found.
     """
-    low = high = balls.ball(start)
-    while not slope(low) > 0:
-        low = low / 2
-    while not slope(high) < 0:
-        high = high * 2
+    low = _until(lambda x: slope(x) > 0, balls.ball(start), Fraction(1, 2))
+    high = _until(lambda x: slope(x) < 0, balls.ball(start), Fraction(2))
     for _ in range(_HALVINGS):
         middle = ((low + high) / 2).mid()
         steepness = slope(middle)
@@ -54,6 +53,16 @@ def concave_maximum(
             break
     bottom = value(low)
     return bottom.union(bottom + slope(low) * (high - low))
+
+
+def _until(holds: Callable[[Any], bool], start: Any, factor: Fraction) -> Any:
+    """Return the first of start, start * factor, ... at which a condition holds."""
+    point = start
+    for _ in range(_SCALES):
+        if holds(point):
+            return point
+        point = point * balls.ball(factor)
+    raise ArithmeticError(f"no slope of the sign sought between {start} and {point}")
 
 
 def sample_tilt(tape: Tape, size: int) -> Tilt:
@@ -68,7 +77,7 @@ def varied(tilt: Tilt) -> bool:
 
 
 def _tilted(tilt: Tilt, multiplier: Any) -> tuple[BallArray, Any]:
-    """Return q proportional to p exp(-v / multiplier) and log E_p exp(-(v - min v) / multiplier)."""
+    """Return q ~ p exp(-v / multiplier) and log E_p exp(-(v - min v) / multiplier)."""
     spread = balls.balls(tilt.values - tilt.values.min())
     weights = balls.balls(tilt.nominal) * balls.exp(-spread / multiplier)
     total = weights.sum()
@@ -113,7 +122,7 @@ KULLBACK_LEIBLER = Theorem(
         r"\mathbb{E}_p\, e^{-v/\beta} - \beta\rho,\qquad q^\star \propto p\, e^{-v/\beta^\star}"
     ),
     hypotheses=(
-        r"$\rho = \mathrm{KL}(q_\beta\|p)$ for some $\beta > 0$, hence $\rho < -\log p(\arg\min v)$",
+        r"$\rho = \mathrm{KL}(q_\beta\|p)$, $\beta > 0$; hence $\rho < -\log p(\arg\min v)$",
         r"$v$ not constant on the support of $p$",
     ),
     kind="identity",
@@ -208,8 +217,8 @@ CHI_SQUARE = Theorem(
     ),
     cost=2.0,
     notes=(
-        r"The optimal $\alpha = \eta$ is the threshold of the worst row $q \propto p(\alpha - v)_+$."
-        r" Above $\max v$ nothing is capped: mean minus $\sqrt{\rho}$ standard deviations."
+        r"The optimal $\alpha = \eta$ is the threshold of $q \propto p(\alpha - v)_+$, the worst row. "
+        r"Above $\max v$ nothing is capped: mean minus $\sqrt{\rho}$ standard deviations."
     ),
 )
 

@@ -252,7 +252,7 @@ PENALISED = Theorem(
     ),
     sizes=(2, 3, 4),
     cost=1.5,
-    notes="Mass moves from a state exactly where its value exceeds the least one by more than it pays.",
+    notes="Mass leaves a state exactly where that gains more than it pays.",
 )
 
 
