@@ -217,8 +217,8 @@ CHI_SQUARE = Theorem(
     ),
     cost=2.0,
     notes=(
-        r"The optimal $\alpha = \eta$ is the threshold of $q \propto p(\alpha - v)_+$, the worst row. "
-        r"Above $\max v$ nothing is capped: mean minus $\sqrt{\rho}$ standard deviations."
+        r"The optimal $\alpha = \eta$ is the threshold of $q \propto p(\alpha - v)_+$, the worst "
+        r"row. Above $\max v$ nothing is capped: mean minus $\sqrt{\rho}$ standard deviations."
     ),
 )
 

@@ -136,8 +136,8 @@ CURVATURE = Theorem(
     sizes=(2,),
     notes=(
         r"In the poor state $V_\rho = \frac{\gamma(1-\rho)}{(1-\gamma)(1+\gamma(1-\rho))}$, "
-        r"concave in $\rho$: as the radius grows so does the gap between the two states, and with it what "
-        r"moving mass costs. Nor is it concave in general: with a fail state "
+        r"concave in $\rho$: as the radius grows so does the gap between the states, and with it "
+        r"what moving mass costs. Nor is it concave in general: with a fail state "
         r"$V_\rho = 1/(1-\gamma(1-\rho))$ is convex. So $V_\rho$ is neither."
     ),
     sharpness=0.799,
