@@ -55,7 +55,7 @@ def saddle(state: State, radius: Fraction) -> Saddle:
     above, needed = heights.max(), Fraction(0)
     for below in _knots(heights, steps, max(floors)):
         parts = [_push(s, h - below) for h, s in zip(heights, steps, strict=True)]
-        total = sum(part[0] for part in parts)
+        total = sum((used for used, _ in parts), start=Fraction(0))
         if total > radius:
             level = above - (radius - needed) * (above - below) / (total - needed)
             inverse = fractions([1 / rate if rate else Fraction(0) for _, rate in parts])

@@ -176,7 +176,7 @@ def _chi_square(tilt: Tilt, power: int) -> tuple[Side, Side]:
         tilt.multiplier - least,
     )
     spread = balls.ball(radius * (second - first**2)).sqrt() ** power
-    capped = balls.ball(tilt.nominal @ np.minimum(tilt.values, tilt.multiplier))
+    capped = balls.ball(tilt.nominal @ np.minimum(tilt.values, np.asarray(tilt.multiplier)))
     both = np.array([dual, capped - spread], dtype=object)
     return exact.join(member @ tilt.values, member @ tilt.values), balls.to_bounds(both)
 

@@ -71,15 +71,16 @@ def strip_program(row: Row) -> Fraction:
     costs = exact.join(-values, values, fractions(zeros), Fraction(0))
     basis = [*range(2 * size, 3 * size), size, 3 * size]
     right = exact.join(nominal, Fraction(0), radius)
-    return nominal @ values + minimise(costs, fractions(system), right, basis)[0]
+    return Fraction(nominal @ values) + minimise(costs, fractions(system), right, basis)[0]
 
 
 def total_variation_dual(row: Row, radius: Fraction) -> Fraction:
     """Return max over alpha of E_p[min(v, alpha)] - radius (alpha - min v)."""
     values, nominal = row.values, row.nominal
-    return max(
+    capped = [
         nominal @ np.minimum(values, level) - radius * (level - values.min()) for level in values
-    )
+    ]
+    return Fraction(max(capped))
 
 
 def total_variation_sides(row: Row) -> tuple[Side, Side]:
@@ -148,16 +149,19 @@ def box_program(box: Box) -> Fraction:
         basis[i], left = i, left - room[i]
     costs = exact.join(values, fractions(np.zeros(size)))
     right = exact.join(room, missing)
-    return lower @ values + minimise(costs, fractions(system), right, [*basis, partial])[0]
+    return (
+        Fraction(lower @ values) + minimise(costs, fractions(system), right, [*basis, partial])[0]
+    )
 
 
 def box_dual(box: Box) -> Fraction:
     """Return max over lambda of lambda + sum lower (v - lambda)_+ - upper (lambda - v)_+."""
     values, lower, upper = box
-    return max(
+    bounds = [
         level + lower @ np.maximum(values - level, 0) - upper @ np.maximum(level - values, 0)
         for level in values
-    )
+    ]
+    return Fraction(max(bounds))
 
 
 def box_sides(box: Box) -> tuple[Side, Side]:
@@ -293,7 +297,8 @@ def transport_dual(instance: Transport) -> Fraction:
         if cost[i, j] != cost[i, k]
     }
     prices = [Fraction(0), *(price for price in crossings if price > 0)]
-    return max(nominal @ (values + price * cost).min(axis=1) - price * radius for price in prices)
+    bounds = [nominal @ (values + price * cost).min(axis=1) - price * radius for price in prices]
+    return Fraction(max(bounds))
 
 
 def transport_sides(instance: Transport) -> tuple[Side, Side]:

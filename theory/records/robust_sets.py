@@ -183,12 +183,12 @@ def spread(row: Row) -> bool:
     return len({*row.values[row.nominal > 0]}) > 1
 
 
-def _entropic_loss(row: Row, radius: Any) -> Any:
-    """Enclose p . v - inf over the KL ball, by its dual, where not all mass can reach min v."""
+def _entropic_loss(row: Row, radius: Any) -> Side:
+    """Return p . v - inf over the KL ball: exact if all mass reaches min v, else by the dual."""
     reached = row.values[row.nominal > 0]
     least = Fraction(reached.min())
     lowest = row.nominal[row.values == least].sum()
-    mean = balls.ball(row.nominal @ row.values - least)
+    mean = Fraction(row.nominal @ row.values) - least
     if -balls.ball(lowest).log() <= radius:
         return mean
     spreads, weights = balls.balls(row.values - least), balls.balls(row.nominal)
@@ -201,7 +201,7 @@ def _entropic_loss(row: Row, radius: Any) -> Any:
         return -(tilted(x) @ spreads) / total / x - total.log() - radius
 
     value = concave_maximum(lambda x: -x * (tilted(x).sum().log() + radius), slope, Fraction(1))
-    return mean - value
+    return balls.to_bounds(balls.ball(mean) - value)
 
 
 @precise
@@ -213,7 +213,7 @@ def pinsker_sides(row: Row) -> tuple[Side, Side]:
 def _pinsker(row: Row, constant: int) -> tuple[Side, Side]:
     loss = _entropic_loss(row, balls.ball(constant * row.radius**2))
     worst = robust_exact.strip(row.nominal, row.values, row.radius)
-    return balls.to_bounds(loss), (row.nominal - worst) @ row.values
+    return loss, (row.nominal - worst) @ row.values
 
 
 @precise

@@ -73,7 +73,7 @@ def _least(instance: Evaluated, choices: list[tuple[FractionArray, ...]]) -> Fra
     shape = mdp.transitions.shape
     kernels = [np.array(rows, dtype=object).reshape(shape) for rows in choices]
     found = [robust_exact.kernel_values(mdp, kernel, policy) for kernel in kernels]
-    return np.min(np.array(found), axis=0)
+    return np.asarray(np.min(np.array(found), axis=0))
 
 
 def static_sides(instance: Evaluated) -> tuple[Side, Side]:
@@ -138,7 +138,8 @@ def static_worst(family: Family, policy: FloatArray) -> Fraction:
     """Return the least value of a policy over the kernels, from the initial distribution."""
     mdp, kernels = family
     start = fractions(mdp.initial)
-    return min(start @ robust_exact.kernel_values(mdp, fractions(k), policy) for k in kernels)
+    found = [robust_exact.kernel_values(mdp, fractions(k), policy) for k in kernels]
+    return Fraction(min(start @ values for values in found))
 
 
 def coupled_sides(family: Family) -> tuple[Side, Side]:
