@@ -50,7 +50,8 @@ def draw(scale: str, seed: int) -> Drawing:
         y = plotting.column(rows, "value", kind="price", name=name)
         left.plot(radii, y, label=name, **plotting.line(index, points=len(radii)))
     tilted_prices = plotting.column(rows, "value", kind="price", name=TILTED)
-    left.plot(radii, tilted_prices, "x", color="black", markersize=4, label=TILTED)
+    every = max(1, len(radii) // 20)
+    left.plot(radii, tilted_prices, "x", color="black", markersize=4, markevery=every, label=TILTED)
     left.set(xlabel=r"radius $\rho$", ylabel="price (money)", title="robust price at 100")
     left.legend()
     looks = [plotting.line(index) for index in range(3)]
@@ -62,6 +63,7 @@ def draw(scale: str, seed: int) -> Drawing:
             right.plot(x, y, label=holder, **(look | {"linestyle": "none"}))
     right.axhline(100, color="black", linestyle=":", linewidth=0.8)
     right.set(xlabel="step", ylabel="price of the stock (money)", title="exercised by")
+    right.xaxis.get_major_locator().set_params(integer=True)
     right.legend(loc="upper left")
     plotting.letter((left, right))
     return figure, rows

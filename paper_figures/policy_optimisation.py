@@ -20,7 +20,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"states": 8, "actions": 3, "discount": 0.8, "iterations": 2000, "npg_step": 0.2},
     "paper": {"states": 20, "actions": 4, "discount": 0.9, "iterations": 20_000, "npg_step": 0.1},
 }
-FLOOR = 1e-12
+FLOOR = 1e-11
 """Below this the certified suboptimality is rounding."""
 
 

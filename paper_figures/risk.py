@@ -45,7 +45,7 @@ def draw(scale: str, seed: int) -> Drawing:
     for index, (name, error) in enumerate(errors.items()):
         rate = fit_rate(penalties[tail], error[:, tail], seed=seed)
         low, high = float(rate.interval.lower), float(rate.interval.upper)
-        label = f"{labels[name]}: slope ${rate.slope:.3f}$ $[{low:.3f}, {high:.3f}]$"
+        label = f"{labels[name]}: slope ${rate.slope:.3f}$ [${low:.3f}$, ${high:.3f}$]"
         look = plotting.line(index, points=len(penalties))
         axis.plot(penalties, error.mean(axis=0), label=label, **look)
         axis.fill_between(

@@ -16,7 +16,7 @@ def draw(scale: str, seed: int) -> Drawing:
     """Return, for every theorem and its control, the relative margin of the decisive instance."""
     results = verify(budget=SETTINGS[scale]["budget"], seed=seed, jobs=1)
     rows = [_row(result) for result in results]
-    figure, axis = plotting.panels(width=plotting.PAGE, height=1.2 + 0.155 * len(rows))
+    figure, axis = plotting.panels(width=plotting.PAGE, height=1.2 + 0.13 * len(rows))
     places = range(len(rows))
     held = plotting.column(rows, "theorem_margin")
     control = plotting.column(rows, "control_margin")
@@ -28,7 +28,7 @@ def draw(scale: str, seed: int) -> Drawing:
         look = plotting.line(index) | {"linestyle": "none"}
         axis.plot(points, places, label=label, **look)
     axis.set_xscale("symlog", linthresh=LINEAR)
-    axis.set_yticks(places, [row["theorem"] for row in rows], fontsize=6.5)
+    axis.set_yticks(places, [row["theorem"] for row in rows], fontsize=6)
     axis.set(ylim=(len(rows) - 0.4, -0.6), xlim=(-1.6, 1.6))
     axis.set_xticks([-1, -0.1, -0.01, 0, 0.01, 0.1, 1])
     axis.set_xlabel("relative margin (right side $-$ left side, by the larger magnitude)")
