@@ -43,7 +43,8 @@ class RobustSolution(Solution):
     def worst_kernel(self) -> Any:
         """The adversary's kernel at `values`, in the layout of the MDP's transitions.
 
-        Worked out when first asked for: it is as large as the nominal kernel.
+        Worked out when first asked for: it is as large as the nominal kernel. A penalised
+        adversary's payments are not in it: they come on top of the value under this kernel.
         """
         return self._kernel()
 
@@ -182,7 +183,8 @@ def _evaluate(
         if _stopped(mdp, backup, bounds.gap, tolerance, accuracy) or iteration == max_iterations:
             break
         accuracy = _accuracy(mdp, bounds.gap, tolerance)
-        worst = mdp.replace(transitions=_layout(mdp, operator.kernel(values, backup.budgets)))
+        kernel, rewards = operator.response(values, backup.budgets)
+        worst = mdp.replace(transitions=_layout(mdp, kernel), rewards=rewards)
         values = evaluate_policy(worst, policy).values
     return _solution(mdp, operator, values, backup, bounds, iteration, tolerance)
 
@@ -196,16 +198,18 @@ def _solution(
     iterations: int,
     tolerance: float,
 ) -> RobustSolution:
+    middle = 0.5 * bounds.lower + 0.5 * bounds.upper
     return RobustSolution(
-        values=0.5 * bounds.lower + 0.5 * bounds.upper,
-        action_values=backup.action_values,
+        values=middle,
+        # What the bracket corrects the values by, it corrects the action values by.
+        action_values=backup.action_values + (middle - backup.lower)[:, None],
         policy=backup.policy,
         lower=bounds.lower,
         upper=bounds.upper,
         iterations=iterations,
         converged=bounds.gap <= tolerance,
         budgets=backup.budgets.reshape(mdp.rewards.shape),
-        _kernel=lambda: _layout(mdp, operator.kernel(values, backup.budgets)),
+        _kernel=lambda: _layout(mdp, operator.response(values, backup.budgets)[0]),
     )
 
 

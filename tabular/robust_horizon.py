@@ -77,7 +77,7 @@ def robust_backward_induction(
         lower[h], upper[h] = down(backup.lower - up(below)), up(backup.upper + up(above))
 
     def kernel() -> FloatArray:
-        steps = [operators[h].kernel(values[h + 1], budgets[h]) for h in range(mdp.horizon)]
+        steps = [operators[h].response(values[h + 1], budgets[h])[0] for h in range(mdp.horizon)]
         return np.asarray(np.stack(steps).reshape(mdp.transitions.shape))
 
     return RobustEpisodicSolution(values, q, chosen, lower, upper, kernel)

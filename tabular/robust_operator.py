@@ -21,6 +21,7 @@ from rltheory.tabular.policies import greedy
 from rltheory.tabular.saddle import least_mixture, saddle_point
 from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, UncertaintySet
 from rltheory.tabular.uncertainty.interval import Interval
+from rltheory.tabular.uncertainty.penalised import Penalised
 
 RECTANGULARITIES = ("sa", "s")
 
@@ -85,16 +86,18 @@ class RobustOperator:
         rows = Rows.of(kernel)
         rows = rows.densified() if uncertainty.moves_anywhere else rows
         states, actions = rewards.shape
-        uncertainty.check(rows, np.isfinite(rewards).ravel())
+        available = np.isfinite(rewards)
+        uncertainty.check(rows, available.ravel())
+        budgets = uncertainty.budgets((states,) if shared else (states, actions))
         return RobustOperator(
             rows=rows,
             rewards=rewards,
             discount=discount,
             uncertainty=uncertainty,
-            budgets=uncertainty.budgets((states,) if shared else (states, actions)),
+            budgets=budgets,
             shared=shared,
             inner=Inner.empty(rows.count),
-            spent=np.full((states, actions), np.nan),
+            spent=even_split(budgets, available) if shared else np.zeros(rewards.shape),
         )
 
     @property
@@ -123,10 +126,18 @@ class RobustOperator:
         error += rounding_error(policy.shape[1] + 1, _largest(upper))
         return Backup(low, high, lower, policy, self.budgets, error)
 
-    def kernel(self, values: FloatArray, budgets: FloatArray) -> Any:
-        """Return members (S * A, S) of the set, worst for `values` within the given budgets."""
+    def response(self, values: FloatArray, budgets: FloatArray) -> tuple[Any, FloatArray]:
+        """Return the adversary's kernel (S * A, S), worst for `values` within the given budgets.
+
+        With it the rewards (S, A) of the agent under it: the MDP's own, and what a penalised
+        adversary pays for the kernel.
+        """
         inner = self.uncertainty.solve(self.rows, values, budgets, Inner.empty(self.rows.count))
-        return self.uncertainty.members(self.rows, values, budgets, inner)
+        kernel = self.uncertainty.members(self.rows, values, budgets, inner)
+        if not isinstance(self.uncertainty, Penalised):
+            return kernel, self.rewards
+        paid = (inner.upper - kernel @ values).reshape(self.rewards.shape)
+        return kernel, np.where(self.available, self.rewards + self.discount * paid, -np.inf)
 
     def _response(
         self, values: FloatArray, budgets: FloatArray
@@ -152,13 +163,15 @@ class RobustOperator:
         def respond(budgets: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
             lower, upper, error = self._response(values, budgets.ravel())
             errors.append(error)
-            slopes = self.discount * self.inner.multiplier.reshape(budgets.shape)
-            return lower, upper, slopes
+            slopes = self.inner.multiplier.reshape(budgets.shape)
+            # A vertical slope of what is discounted away is flat.
+            return lower, upper, self.discount * slopes if self.discount else np.zeros_like(slopes)
 
+        even = even_split(self.budgets, self.available)
         if policy is None:
-            point = saddle_point(respond, self.budgets, self._start(), accuracy)
+            point = saddle_point(respond, self.budgets, self.spent, even, accuracy)
         else:
-            point = least_mixture(respond, policy, self.budgets, self._start(), accuracy)
+            point = least_mixture(respond, policy, self.budgets, self.spent, even, accuracy)
         self.spent[:] = point.budgets
         # Heights, and slopes times budgets, are at most the range of the values at one step.
         scale = 4.0 * (_largest(point.action_values) + self.discount * float(np.ptp(values)))
@@ -172,10 +185,10 @@ class RobustOperator:
             error,
         )
 
-    def _start(self) -> FloatArray:
-        """Return the budgets of the last backup, at first the even split over actions."""
-        even = self.budgets[:, None] * self.available / self.available.sum(axis=1, keepdims=True)
-        return np.where(np.isnan(self.spent), even, self.spent)
+
+def even_split(radius: FloatArray, available: NDArray[np.bool_]) -> FloatArray:
+    """Return the radius (S,) split evenly over the available actions, (S, A)."""
+    return radius[:, None] * available / available.sum(axis=1, keepdims=True)
 
 
 def mixture(policy: FloatArray, q: FloatArray) -> FloatArray:

@@ -10,6 +10,7 @@ section 4; Ho, Petrik and Wiesemann (2021) for the water level.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,25 +41,32 @@ class SaddlePoint:
 
 
 def saddle_point(
-    respond: Response, radius: FloatArray, start: FloatArray, accuracy: float
+    respond: Response, radius: FloatArray, start: FloatArray, even: FloatArray, accuracy: float
 ) -> SaddlePoint:
     """Solve max over policies of min over budgets of sum_a pi_a f_a(b_a) in every state.
 
-    radius (S,): what the budgets sum to at most; start (S, A): the first budgets tried. Stops when
-    lower and upper are within `accuracy` in every state, or after `CUTS` solves.
+    radius (S,): what the budgets sum to at most; start (S, A): the first ones tried; even (S, A):
+    budgets that give every action a part. Stops when lower and upper are within `accuracy` in every
+    state, or after `CUTS` solves.
     """
-    return _cut(respond, _water_level, lambda upper: upper.max(axis=1), radius, start, accuracy)
+    peak = partial(np.max, axis=1)
+    return _cut(respond, _water_level, peak, radius, start, even, accuracy)
 
 
 def least_mixture(
-    respond: Response, policy: FloatArray, radius: FloatArray, start: FloatArray, accuracy: float
+    respond: Response,
+    policy: FloatArray,
+    radius: FloatArray,
+    start: FloatArray,
+    even: FloatArray,
+    accuracy: float,
 ) -> SaddlePoint:
     """Solve min over budgets of sum_a pi_a f_a(b_a) for a policy (S, A); see `saddle_point`."""
 
     def mix(upper: FloatArray) -> Any:
         return (policy * np.where(policy > 0, upper, 0.0)).sum(axis=1)
 
-    return _cut(respond, _steepest, mix, radius, start, accuracy, policy)
+    return _cut(respond, _steepest, mix, radius, start, even, accuracy, policy)
 
 
 def _cut(
@@ -67,6 +75,7 @@ def _cut(
     value: Callable[[FloatArray], FloatArray],
     radius: FloatArray,
     start: FloatArray,
+    even: FloatArray,
     accuracy: float,
     policy: FloatArray | None = None,
 ) -> SaddlePoint:
@@ -81,10 +90,11 @@ def _cut(
         np.empty(start.shape),
     )
     heights, slopes, points = (np.empty((CUTS, states, actions)) for _ in range(3))
-    level = np.empty(states)
+    level, inside = np.empty(states), even.copy()
     for cut in range(CUTS):
         heights[cut], upper, slopes[cut] = respond(budgets)
         points[cut] = budgets
+        _keep(np.isfinite(slopes[cut]).all(axis=1), inside, budgets)
         _keep(value(upper) < best.upper, best.upper, value(upper))
         tried = best.upper == value(upper)
         _keep(tried, best.budgets, budgets)
@@ -96,13 +106,16 @@ def _cut(
         _keep(higher, best.policy, weights)
         if np.all(best.upper - best.lower <= accuracy):
             break
+        # A vertical slope at budget zero teaches nothing, and the lines would propose it again.
+        again = (budgets == points[cut]).all(axis=1) & (best.upper - best.lower > accuracy)
+        _keep(again, budgets, 0.5 * (budgets + inside))
     # Where rounding crosses them, the members of the set decide.
     np.minimum(best.lower, best.upper, out=best.lower)
     return best
 
 
-def _keep(where: NDArray[np.bool_], kept: FloatArray, found: FloatArray) -> None:
-    kept[where] = found[where]
+def _keep(states: NDArray[np.bool_], kept: FloatArray, found: FloatArray) -> None:
+    kept[states] = found[states]
 
 
 @njit(cache=True, nogil=True)
@@ -121,6 +134,12 @@ def _water_level(heights, slopes, points, radius, level, policy, budgets):  # ty
     cuts, states, actions = heights.shape
     for s in range(states):
         rho = radius[s]
+        if rho == 0.0:
+            keeper = np.argmax(heights[0, s])
+            level[s] = heights[0, s, keeper]
+            policy[s], budgets[s] = 0.0, 0.0
+            policy[s, keeper] = 1.0
+            continue
         u, keeper, flat_keeper = -np.inf, 0, False
         for a in range(actions):
             for k in range(cuts):
@@ -129,7 +148,7 @@ def _water_level(heights, slopes, points, radius, level, policy, budgets):  # ty
                     reach = height + slope * (points[k, s, a] - rho)
                     if reach > u:
                         u, keeper, flat_keeper = reach, a, slope <= 0.0
-        pinned, total, steep = rho == 0.0, 0.0, 0.0
+        pinned, total, steep = False, 0.0, 0.0
         for step in range(64 * cuts):
             total = steep = 0.0
             for a in range(actions):
@@ -144,7 +163,7 @@ def _water_level(heights, slopes, points, radius, level, policy, budgets):  # ty
                 total += need
                 steep += flat
             if total <= rho:
-                pinned = pinned or (step == 0 and flat_keeper)
+                pinned = step == 0 and flat_keeper
                 break
             following = u + (total - rho) / steep
             if following <= u:
@@ -172,6 +191,13 @@ def _steepest(heights, slopes, points, radius, level, policy, budgets):  # type:
     turns = np.empty(actions)
     for s in range(states):
         left = radius[s]
+        if left == 0.0:
+            level[s] = 0.0
+            for a in range(actions):
+                budgets[s, a] = 0.0
+                if policy[s, a] > 0.0:
+                    level[s] += policy[s, a] * heights[0, s, a]
+            continue
         for a in range(actions):
             budgets[s, a] = 0.0
             active[a] = -1

@@ -16,11 +16,11 @@ def _rows(rng, *shape):
 
 
 @st.composite
-def discounted_mdps(draw, max_states=6, max_actions=4, gaps=True):
-    """Small MDPs with ties, sparse rows, missing actions and discounts up to 0.99."""
+def discounted_mdps(draw, max_states=6, max_actions=4, gaps=True, discounts=(0.0, 0.5, 0.9, 0.99)):
+    """Small MDPs with ties, sparse rows, missing actions and the given discounts."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     states, actions = draw(st.integers(1, max_states)), draw(st.integers(1, max_actions))
-    discount = draw(st.sampled_from([0.0, 0.5, 0.9, 0.99]))
+    discount = draw(st.sampled_from(discounts))
     transitions = _rows(rng, states, actions, states)
     rewards = rng.choice([1.0, 1e-3, 1e6]) * rng.normal(size=(states, actions))
     if draw(st.booleans()):

@@ -1,19 +1,18 @@
 """Uncertainty sets: each is its inner problem, `worst_case(values, nominal)`."""
 
 from rltheory.tabular.uncertainty.base import UncertaintySet
-from rltheory.tabular.uncertainty.chi_square import ChiSquare, PenalisedChiSquare
+from rltheory.tabular.uncertainty.chi_square import ChiSquare
 from rltheory.tabular.uncertainty.contamination import Contamination
 from rltheory.tabular.uncertainty.euclidean import L2
 from rltheory.tabular.uncertainty.interval import Interval, LInf
-from rltheory.tabular.uncertainty.kullback_leibler import (
-    KullbackLeibler,
+from rltheory.tabular.uncertainty.kullback_leibler import KullbackLeibler
+from rltheory.tabular.uncertainty.penalised import (
+    Penalised,
+    PenalisedChiSquare,
     PenalisedKullbackLeibler,
-)
-from rltheory.tabular.uncertainty.total_variation import (
-    L1,
     PenalisedTotalVariation,
-    TotalVariation,
 )
+from rltheory.tabular.uncertainty.total_variation import L1, TotalVariation
 from rltheory.tabular.uncertainty.wasserstein import Wasserstein
 
 __all__ = [
@@ -24,6 +23,7 @@ __all__ = [
     "Interval",
     "KullbackLeibler",
     "LInf",
+    "Penalised",
     "PenalisedChiSquare",
     "PenalisedKullbackLeibler",
     "PenalisedTotalVariation",

@@ -184,10 +184,17 @@ class UncertaintySet(ABC):
         return rows, vector.copy(), budgets, inner, shape
 
 
+@dataclass(frozen=True, eq=False)
 class Ball(UncertaintySet):
-    """All q with D(q, p) at most a radius: the budget of a row is its radius."""
+    """All q with D(q, p) at most a radius: the budget of a row is its radius.
+
+    radius: nonnegative, a scalar or one per row. Raises ValueError if it is negative.
+    """
 
     radius: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "radius", parameter(self.radius, "radius"))
 
     def budgets(self, shape: tuple[int, ...]) -> FloatArray:
         """Return the radius of each row, (n,)."""
@@ -198,6 +205,12 @@ class Ball(UncertaintySet):
         self, rows: Rows, values: FloatArray, multipliers: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Return min over q of q . v + multiplier * D(q, p), and D at a minimiser, both (n,)."""
+
+    def penalised_members(self, rows: Rows, values: FloatArray, multipliers: FloatArray) -> Any:
+        """Return a kernel (n, S) of minimisers for `penalised`, CSR where the rows are."""
+        _, distances = self.penalised(rows, values, multipliers)
+        inner = self.solve(rows, values, distances, Inner.empty(rows.count))
+        return self.members(rows, values, distances, inner)
 
 
 def parameter(value: ArrayLike, name: str) -> FloatArray:

@@ -16,15 +16,7 @@ from numba import njit
 
 from rltheory.analysis.arrays import ROW_SUM_TOLERANCE, FloatArray
 from rltheory.analysis.bounds import rounding_error
-from rltheory.tabular.uncertainty.base import (
-    Ball,
-    Inner,
-    Rows,
-    UncertaintySet,
-    parameter,
-    run,
-    spread,
-)
+from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, run
 from rltheory.tabular.uncertainty.rows import ascending, gather, scratch, sort
 from rltheory.tabular.uncertainty.sums import (
     ANY_ORDER,
@@ -44,11 +36,6 @@ class ChiSquare(Ball):
     radius: nonnegative, a scalar or one per row; from 1 / p(argmin v) - 1 on, all mass goes there.
     Raises ValueError if it is negative.
     """
-
-    radius: Any
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "radius", parameter(self.radius, "radius"))
 
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
         """See `UncertaintySet.solve`: exact, so that lower and upper agree."""
@@ -72,42 +59,10 @@ class ChiSquare(Ball):
         run(partial(_penalise, *layout, value, distance, np.empty(0)), rows)
         return value, distance
 
-    def error(
-        self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner
-    ) -> FloatArray:
-        """See `UncertaintySet.error` and `_rounding`."""
-        return _rounding(rows, values)
-
-
-@dataclass(frozen=True, eq=False)
-class PenalisedChiSquare(UncertaintySet):
-    """min over q of q . v + penalty * sum (q - p)^2 / p, the mean-variance measure when truncated.
-
-    It is p . v - Var_p(v) / (4 penalty) unless the adversary would need negative probabilities.
-    penalty: nonnegative, a scalar or one per row; 0 gives the least value of the support.
-    Raises ValueError if it is negative.
-    """
-
-    penalty: Any
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "penalty", parameter(self.penalty, "penalty"))
-
-    def budgets(self, shape: tuple[int, ...]) -> FloatArray:
-        """Return the penalty of each row, (n,)."""
-        return spread(self.penalty, "penalty", shape)
-
-    def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
-        """See `UncertaintySet.solve`: exact; the multipliers are the penalties."""
-        value, _ = ChiSquare(0.0).penalised(rows, values, budgets)
-        inner.lower[:] = inner.upper[:] = value
-        inner.multiplier[:] = budgets
-        return inner
-
-    def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
-        """See `UncertaintySet.members`."""
+    def penalised_members(self, rows: Rows, values: FloatArray, multipliers: FloatArray) -> Any:
+        """See `Ball.penalised_members`."""
         out, spare = np.empty(len(rows.data)), np.empty((2, rows.count))
-        run(partial(_penalise, *_layout(rows, values), budgets, *spare, out), rows)
+        run(partial(_penalise, *_layout(rows, values), multipliers, *spare, out), rows)
         return rows.matrix(out)
 
     def error(

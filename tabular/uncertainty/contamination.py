@@ -11,7 +11,7 @@ import numpy as np
 
 from rltheory.analysis.arrays import FloatArray, check_range
 from rltheory.tabular.kernels import action_values
-from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, parameter
+from rltheory.tabular.uncertainty.base import Ball, Inner, Rows
 from rltheory.tabular.uncertainty.total_variation import moved_to
 
 
@@ -22,12 +22,9 @@ class Contamination(Ball):
     radius: a scalar or one per row. Raises ValueError if it is outside [0, 1].
     """
 
-    radius: Any
-
     def __post_init__(self) -> None:
-        radius = parameter(self.radius, "radius")
-        check_range(float(radius.max(initial=0.0)), "radius", 0.0, 1.0)
-        object.__setattr__(self, "radius", radius)
+        super().__post_init__()
+        check_range(float(self.radius.max(initial=0.0)), "radius", 0.0, 1.0)
 
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
         """See `UncertaintySet.solve`: closed form, so that lower and upper agree."""

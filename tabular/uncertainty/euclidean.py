@@ -17,7 +17,7 @@ from numba import njit
 from rltheory.analysis.arrays import ROW_SUM_TOLERANCE, FloatArray
 from rltheory.analysis.bounds import rounding_error
 from rltheory.tabular.kernels import dot
-from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, parameter, run
+from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, run
 from rltheory.tabular.uncertainty.bisection import penalised_by_bisection
 from rltheory.tabular.uncertainty.sums import ANY_ORDER
 
@@ -30,11 +30,7 @@ class L2(Ball):
     Raises ValueError if it is negative.
     """
 
-    radius: Any
     moves_anywhere: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "radius", parameter(self.radius, "radius"))
 
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
         """See `UncertaintySet.solve`: exact, so that lower and upper agree."""

@@ -6,7 +6,7 @@ their upper bounds. Source: Givan, Leach and Dean (2000); Nilim and El Ghaoui (2
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
@@ -19,7 +19,6 @@ from rltheory.tabular.uncertainty.base import (
     Inner,
     Rows,
     UncertaintySet,
-    parameter,
     run,
 )
 from rltheory.tabular.uncertainty.bisection import penalised_by_bisection
@@ -97,11 +96,7 @@ class LInf(Ball):
     Raises ValueError for a negative radius.
     """
 
-    radius: Any
-    moves_anywhere = True
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "radius", parameter(self.radius, "radius"))
+    moves_anywhere: ClassVar[bool] = True
 
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
         """See `UncertaintySet.solve`: exact, so that lower and upper agree."""

@@ -17,15 +17,7 @@ from numba import njit
 
 from rltheory.analysis.arrays import ROW_SUM_TOLERANCE, FloatArray
 from rltheory.analysis.bounds import rounding_error
-from rltheory.tabular.uncertainty.base import (
-    Ball,
-    Inner,
-    Rows,
-    UncertaintySet,
-    parameter,
-    run,
-    spread,
-)
+from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, run
 from rltheory.tabular.uncertainty.exponential import tilted
 from rltheory.tabular.uncertainty.rows import ascending, gather, scratch
 from rltheory.tabular.uncertainty.sums import FLAT, all_on, central_sums, mass_and_sum, support
@@ -43,11 +35,6 @@ class KullbackLeibler(Ball):
     radius: nonnegative, a scalar or one per row; from -log p(argmin v) on, all mass goes there.
     Raises ValueError if it is negative.
     """
-
-    radius: Any
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "radius", parameter(self.radius, "radius"))
 
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
         """See `UncertaintySet.solve`; a good `inner.multiplier` leaves one pass per row."""
@@ -70,43 +57,10 @@ class KullbackLeibler(Ball):
         run(partial(_penalise, *layout, multipliers, value, divergence, out), rows)
         return value, divergence
 
-    def error(
-        self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner
-    ) -> FloatArray:
-        """See `UncertaintySet.error` and `_rounding`."""
-        return _rounding(rows, values)
-
-
-@dataclass(frozen=True, eq=False)
-class PenalisedKullbackLeibler(UncertaintySet):
-    """min over q of q . v + penalty * KL(q, p) = -penalty * log E_p[exp(-v / penalty)].
-
-    penalty: nonnegative, a scalar or one per row; 0 gives the least value of the support.
-    Raises ValueError if it is negative.
-    """
-
-    penalty: Any
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "penalty", parameter(self.penalty, "penalty"))
-
-    def budgets(self, shape: tuple[int, ...]) -> FloatArray:
-        """Return the penalty of each row, (n,)."""
-        return spread(self.penalty, "penalty", shape)
-
-    def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
-        """See `UncertaintySet.solve`: closed form; the multipliers are the penalties."""
-        value, _ = KullbackLeibler(0.0).penalised(rows, values, budgets)
-        inner.lower[:] = inner.upper[:] = value
-        inner.multiplier[:] = budgets
-        return inner
-
-    def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
-        """See `UncertaintySet.members`."""
-        value, divergence = np.empty(rows.count), np.empty(rows.count)
-        out = np.empty(len(rows.data))
-        layout = _layout(rows, values)
-        run(partial(_penalise, *layout, budgets, value, divergence, out), rows)
+    def penalised_members(self, rows: Rows, values: FloatArray, multipliers: FloatArray) -> Any:
+        """See `Ball.penalised_members`."""
+        out, spare = np.empty(len(rows.data)), np.empty((2, rows.count))
+        run(partial(_penalise, *_layout(rows, values), multipliers, *spare, out), rows)
         return rows.matrix(out)
 
     def error(
@@ -227,16 +181,18 @@ def _solve(  # type: ignore[no-untyped-def]
             lower[i] = upper[i] = mass * low
             multiplier[i] = 0.0
         elif radius < _NEGLIGIBLE:
+            # Pinsker's bound for every radius, and its slope at this one.
             lower[i] = total - mass * (high - low) * np.sqrt(0.5 * radius)
             upper[i] = total
-            multiplier[i] = np.inf
+            multiplier[i] = (high - low) * np.sqrt(0.125 / radius) if radius > 0.0 else np.inf
         else:
             centre = total / mass
-            below, above, beta, _ = _row(p, v, mass, centre, low, high - low, radius, multiplier[i])
+            below, above, _, rate = _row(p, v, mass, centre, low, high - low, radius, multiplier[i])
             # `total` is the exact shift's value to fewer roundings than mass * centre.
             lower[i] = total - mass * (centre - below)
             upper[i] = total - mass * (centre - above)
-            multiplier[i] = beta
+            # The rate that certifies `lower`, not the next one: its line supports the infimum.
+            multiplier[i] = 1.0 / rate
 
 
 @njit(cache=True, nogil=True)

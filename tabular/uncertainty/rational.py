@@ -17,11 +17,8 @@ from rltheory.analysis.rational import FractionArray, to_fractions
 from rltheory.tabular.uncertainty.base import UncertaintySet
 from rltheory.tabular.uncertainty.contamination import Contamination
 from rltheory.tabular.uncertainty.interval import Interval, LInf
-from rltheory.tabular.uncertainty.total_variation import (
-    L1,
-    PenalisedTotalVariation,
-    TotalVariation,
-)
+from rltheory.tabular.uncertainty.penalised import PenalisedTotalVariation
+from rltheory.tabular.uncertainty.total_variation import L1, TotalVariation
 
 
 def worst_case(

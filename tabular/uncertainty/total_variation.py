@@ -16,15 +16,7 @@ from scipy import sparse
 
 from rltheory.analysis.arrays import FloatArray
 from rltheory.tabular.kernels import dot
-from rltheory.tabular.uncertainty.base import (
-    Ball,
-    Inner,
-    Rows,
-    UncertaintySet,
-    parameter,
-    run,
-    spread,
-)
+from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, run
 from rltheory.tabular.uncertainty.rows import ascending, gather, scratch, sort
 
 SUPPORTS = ("simplex", "nominal")
@@ -39,11 +31,10 @@ class TotalVariation(Ball):
     Raises ValueError for a negative radius or an unknown support.
     """
 
-    radius: Any
     support: str = "simplex"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "radius", parameter(self.radius, "radius"))
+        super().__post_init__()
         if self.support not in SUPPORTS:
             raise ValueError(f"support is {self.support!r}; expected one of {SUPPORTS}")
 
@@ -84,11 +75,6 @@ class L1(Ball):
     Raises ValueError for a negative radius.
     """
 
-    radius: Any
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "radius", parameter(self.radius, "radius"))
-
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
         """See `UncertaintySet.solve`."""
         TotalVariation(0.0).solve(rows, values, 0.5 * budgets, inner)
@@ -105,42 +91,6 @@ class L1(Ball):
         """See `Ball.penalised`."""
         value, distance = TotalVariation(0.0).penalised(rows, values, 2.0 * multipliers)
         return value, 2.0 * distance
-
-
-@dataclass(frozen=True, eq=False)
-class PenalisedTotalVariation(UncertaintySet):
-    """min over q of q . v + penalty * TV(q, p), which is E_p[min(v, min v + penalty)].
-
-    penalty: nonnegative, a scalar or one per row. Raises ValueError if it is negative.
-    """
-
-    penalty: Any
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "penalty", parameter(self.penalty, "penalty"))
-
-    def budgets(self, shape: tuple[int, ...]) -> FloatArray:
-        """Return the penalty of each row, (n,)."""
-        return spread(self.penalty, "penalty", shape)
-
-    def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
-        """See `UncertaintySet.solve`; the multipliers are the penalties."""
-        total, _ = TotalVariation(0.0).penalised(rows, values, budgets)
-        inner.lower[:] = inner.upper[:] = total
-        inner.multiplier[:] = budgets
-        return inner
-
-    def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
-        """See `UncertaintySet.members`: all mass above min v + penalty goes to the least value."""
-        ball = TotalVariation(0.0)
-        _, above = ball.penalised(rows, values, budgets)
-        return ball.members(rows, values, above, inner)
-
-    def error(
-        self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner
-    ) -> FloatArray:
-        """See `UncertaintySet.error`: a cap above all values is idle, however large."""
-        return super().error(rows, values, budgets, Inner.empty(rows.count))
 
 
 def moved_to(rows: Rows, data: FloatArray, moved: FloatArray, target: Any) -> Any:

@@ -25,7 +25,7 @@ from rltheory.analysis.arrays import (
 )
 from rltheory.analysis.bounds import rounding_error
 from rltheory.tabular.kernels import dot
-from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, parameter, run
+from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, run
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,6 @@ class Wasserstein(Ball):
     Raises ValueError if an entry is negative, the cost is not square, or its diagonal not zero.
     """
 
-    radius: Any
     cost: Any
     moves_anywhere: ClassVar[bool] = True
 
@@ -52,7 +51,7 @@ class Wasserstein(Ball):
         if np.any(np.diagonal(cost)):
             k = int(np.flatnonzero(np.diagonal(cost))[0])
             raise ValueError(f"cost[{k}, {k}] is {cost[k, k]}; staying must cost 0")
-        object.__setattr__(self, "radius", parameter(self.radius, "radius"))
+        super().__post_init__()
         object.__setattr__(self, "cost", read_only(cost))
 
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:

@@ -22,6 +22,7 @@ from rltheory.tabular import (
     Interval,
     KullbackLeibler,
     LInf,
+    Penalised,
     PenalisedChiSquare,
     PenalisedKullbackLeibler,
     PenalisedTotalVariation,
@@ -60,6 +61,12 @@ PENALISED = {
     "penalised_total_variation": lambda penalty, states: PenalisedTotalVariation(penalty),
     "penalised_kullback_leibler": lambda penalty, states: PenalisedKullbackLeibler(penalty),
     "penalised_chi_square": lambda penalty, states: PenalisedChiSquare(penalty),
+}
+ANY_DISTANCE = {
+    f"penalised_{name}": lambda penalty, states, name=name: Penalised(
+        BALLS[name](0.0, states), penalty
+    )
+    for name in ("l1", "l2", "linf", "contamination", "wasserstein")
 }
 SETS = BALLS | PENALISED
 IN_FRACTIONS = [
@@ -369,13 +376,17 @@ def test_wasserstein_members_can_be_paid_for(problem, level):
         assert cost.solve(solver=cp.CLARABEL) <= level + 1e-6
 
 
-@pytest.mark.parametrize("name", PENALISED)
+@pytest.mark.parametrize(
+    "name", sorted((PENALISED | ANY_DISTANCE).keys() - {"penalised_wasserstein"})
+)
 @given(problem=problems(), penalty=st.sampled_from([1e-3, 0.1, 1.0, 30.0]))
 @settings(max_examples=30, deadline=None)
 def test_members_attain_the_penalised_expectation(name, problem, penalty):
     values, nominal = problem
     values = values - values.min()
-    expectation, q = PENALISED[name](penalty, len(values)).worst_case(values, nominal)
+    expectation, q = (PENALISED | ANY_DISTANCE)[name](penalty, len(values)).worst_case(
+        values, nominal
+    )
     for value, q_row, row in zip(expectation, q, nominal, strict=True):
         attained = q_row @ values + penalty * _divergence(
             name.removeprefix("penalised_"), q_row, row
@@ -393,9 +404,9 @@ def _program(name, level, values, row):
     if kind in ("kullback_leibler", "chi_square", "nominal_support"):
         constraints += [q[j] == 0 for j in np.flatnonzero(row == 0)]
     if kind == "contamination":
-        constraints.append(q >= (1.0 - min(level, 1.0)) * row)
-        return cp.Problem(cp.Minimize(values @ q), constraints)
-    if kind == "wasserstein":
+        distance = cp.Variable(nonneg=True)
+        constraints += [q >= (1.0 - distance) * row, distance <= 1.0]
+    elif kind == "wasserstein":
         plan = cp.Variable((n, n), nonneg=True)
         constraints += [cp.sum(plan, axis=1) == row, cp.sum(plan, axis=0) == q]
         distance = cp.sum(cp.multiply(_costs(n), plan))
@@ -409,7 +420,7 @@ def _program(name, level, values, row):
             "kullback_leibler": lambda: cp.sum(cp.rel_entr(q[inside], row[inside])),
             "chi_square": lambda: cp.sum_squares((q[inside] - row[inside]) / np.sqrt(row[inside])),
         }[kind]()
-    if name in PENALISED:
+    if name in PENALISED | ANY_DISTANCE:
         return cp.Problem(cp.Minimize(values @ q + level * distance), constraints)
     return cp.Problem(cp.Minimize(values @ q), [*constraints, distance <= level])
 
@@ -427,11 +438,12 @@ _DEGENERATE = {
 
 
 @pytest.mark.parametrize("case", _DEGENERATE)
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", SETS | ANY_DISTANCE)
 def test_values_agree_with_a_convex_program(name, case):
     values, row = (np.array(x) for x in _DEGENERATE[case])
     for level in (0.05, 0.4, 5.0):
-        expectation, _ = SETS[name](level, len(values)).worst_case(values, row)
+        uncertainty = (SETS | ANY_DISTANCE)[name](level, len(values))
+        expectation, _ = uncertainty.worst_case(values, row)
         program = _program(name, level, values, row)
         settings = {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9}
         program.solve(solver=cp.CLARABEL, **settings)
