@@ -1,10 +1,10 @@
 """Sphinx settings: pages in Markdown, the API from docstrings, nothing from the network."""
 
-from importlib.metadata import version
+from importlib import metadata
 
 project = "rltheory"
 author = "The rltheory developers"
-release = version("rltheory")
+release = metadata.version("rltheory")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
 exclude_patterns = ["_build"]
@@ -13,3 +13,13 @@ autosummary_generate = True
 myst_heading_anchors = 2
 html_theme = "furo"
 html_title = "rltheory"
+
+
+def setup(app):
+    """Show docstrings as they are written: plain text and formulas, not reStructuredText."""
+
+    def verbatim(app, what, name, obj, options, lines):
+        if lines:
+            lines[:] = ["::", "", *(f"    {line}" for line in lines), ""]
+
+    app.connect("autodoc-process-docstring", verbatim)
