@@ -1,5 +1,6 @@
 """Sphinx settings: pages in Markdown, the API from docstrings, nothing from the network."""
 
+import re
 from importlib import metadata
 
 project = "rltheory"
@@ -16,10 +17,12 @@ html_title = "rltheory"
 
 
 def setup(app):
-    """Show docstrings as they are written: plain text and formulas, not reStructuredText."""
+    """Read docstrings as plain text: quotes mark code, and other signs mean themselves."""
 
-    def verbatim(app, what, name, obj, options, lines):
-        if lines:
-            lines[:] = ["::", "", *(f"    {line}" for line in lines), ""]
+    def plain(app, what, name, obj, options, lines):
+        for number, line in enumerate(lines):
+            parts = line.strip().split("`")
+            parts[::2] = [re.sub(r"([*|_\\])", r"\\\1", part) for part in parts[::2]]
+            lines[number] = "``".join(parts)
 
-    app.connect("autodoc-process-docstring", verbatim)
+    app.connect("autodoc-process-docstring", plain)
