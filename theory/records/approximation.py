@@ -124,7 +124,7 @@ PROPAGATION = Theorem(
     source=(
         "Scherrer, Ghavamzadeh, Gabillon, Lesner and Geist (2015), sup-norm bound; Bertsekas and "
         "Tsitsiklis (1996), Proposition 6.2 for policy iteration; attained: Scherrer and Lesner "
-        "(2012), section 3"
+        "(2012)"
     ),
     statement=(
         r"\|V^* - V^{\pi_k}\|_\infty \le \frac{2(\gamma - \gamma^k)}{(1-\gamma)^2}\,\varepsilon "
@@ -194,7 +194,7 @@ def _one_policy_too_many(run: Run) -> tuple[Side, Side]:
 NON_STATIONARY = Theorem(
     id="approximation/non-stationary-policy",
     title="Repeating the last policies in turn loses less than the last one alone",
-    source="Scherrer and Lesner (2012), Theorem 3",
+    source="Scherrer and Lesner (2012), Theorem 2",
     statement=(
         r"\|V^* - V^{(\pi_k\pi_{k-1}\cdots\pi_{k-m+1})^\infty}\|_\infty \le \frac{2}{1-\gamma^m}"
         r"\Bigl[\frac{\gamma-\gamma^k}{1-\gamma}\,\varepsilon + \gamma^k\|V^*-V_0\|_\infty\Bigr]"

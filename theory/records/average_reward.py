@@ -115,7 +115,7 @@ def _mean_residual(guess: Guess) -> tuple[Side, Side]:
 BRACKET = Theorem(
     id="average-reward/gain-bracket",
     title="The extreme residuals bracket the optimal gain and the greedy policy's",
-    source="Odoni (1969); Puterman (1994), Theorem 8.5.5",
+    source="Odoni (1969); Puterman (1994), section 8.5",
     statement=(
         r"\min_s (Tv - v)(s) \le g^{\pi_v} \le g^* \le \max_s (Tv - v)(s),\qquad "
         r"Tv = \max_a \bigl\{r_a + P_a v\bigr\},\; \pi_v \text{ greedy}"
@@ -266,7 +266,7 @@ def diameter_sides(mdp: DiscountedMDP) -> tuple[Side, Side]:
 DIAMETER = Theorem(
     id="average-reward/bias-diameter",
     title="The span of the optimal bias is at most the diameter",
-    source="Bartlett and Tewari (2009); Jaksch, Ortner and Auer (2010), section 3.1",
+    source="Bartlett and Tewari (2009); Jaksch, Ortner and Auer (2010)",
     statement=(
         r"\operatorname{sp}(h^*) \le D = \max_{s \ne s'} \min_\pi \mathbb{E}^\pi\bigl[\min\{t : "
         r"s_t = s'\} \mid s_0 = s\bigr]"

@@ -57,7 +57,7 @@ def _contraction(instance: TwoVectors, modulus: Fraction) -> tuple[Side, Side]:
 CONTRACTION = Theorem(
     id="bellman/contraction",
     title="The optimality operator contracts by the discount",
-    source="Denardo (1967), section 3; Puterman (1994), Proposition 6.2.4",
+    source="Denardo (1967); Puterman (1994), Proposition 6.2.4",
     statement=r"\|TV - TW\|_\infty \le \gamma\, \|V - W\|_\infty",
     hypotheses=("finite MDP", r"discount $\gamma \in [0, 1)$", r"$V, W \in \mathbb{R}^S$"),
     kind="inequality",
@@ -112,7 +112,7 @@ def sample_span(tape: Tape, size: int) -> TwoVectors:
 SPAN = Theorem(
     id="bellman/span-contraction",
     title="In the span the modulus is the discount times Dobrushin's coefficient",
-    source="Puterman (1994), Proposition 6.6.1 and section 6.6.2; Dobrushin (1956)",
+    source="Puterman (1994), Proposition 6.6.1 and section 6.6; Dobrushin (1956)",
     statement=(
         r"\operatorname{sp}(TV - TW) \le \gamma\,\delta\,\operatorname{sp}(V - W),\qquad "
         r"\delta = 1 - \min_{(s,a),(s',a')} \sum_j \min\{p(j|s,a),\, p(j|s',a')\}"
@@ -169,7 +169,7 @@ def _bracket_around_values(instance: OneVector) -> tuple[Side, Side]:
 MACQUEEN = Theorem(
     id="bellman/macqueen-bracket",
     title="The extreme Bellman residuals bracket the optimal value",
-    source="MacQueen (1966); Porteus (1971); Puterman (1994), section 6.6.2",
+    source="MacQueen (1966); Porteus (1971); Puterman (1994), section 6.6",
     statement=(
         r"TV + \tfrac{\gamma}{1-\gamma}\min_s (TV - V)(s)\,\mathbf{1} \le V^* \le "
         r"TV + \tfrac{\gamma}{1-\gamma}\max_s (TV - V)(s)\,\mathbf{1}"

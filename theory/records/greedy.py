@@ -160,7 +160,7 @@ def _residual_norm(instance: Lookahead) -> tuple[Side, Side]:
 RESIDUAL = Theorem(
     id="greedy/residual-loss",
     title="The loss of a greedy policy is bounded by the span of the Bellman residual",
-    source="Williams and Baird (1993); Puterman (1994), section 6.6.2 (span form)",
+    source="Williams and Baird (1993); Puterman (1994), section 6.6 (span form)",
     statement=(
         r"T_\pi V = TV \implies \|V^* - V^\pi\|_\infty \le "
         r"\frac{\gamma}{1-\gamma}\operatorname{sp}(TV - V)"
@@ -216,7 +216,7 @@ def _short_horizon_twice(instance: TwoDiscounts) -> tuple[Side, Side]:
 DISCOUNT = Theorem(
     id="greedy/planning-discount",
     title="The loss of planning with a smaller discount",
-    source="Petrik and Scherrer (2008), section 3; Jiang, Kulesza, Singh and Lewis (2015)",
+    source="Petrik and Scherrer (2008); Jiang, Kulesza, Singh and Lewis (2015)",
     statement=(
         r"\|V^*_{\gamma} - V^{\pi'}_{\gamma}\|_\infty \le "
         r"\frac{\gamma - \gamma'}{(1-\gamma)(1-\gamma')}\qquad "

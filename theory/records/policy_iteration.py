@@ -170,7 +170,7 @@ def _states_forgotten(instance: Start) -> tuple[Side, Side]:
 LENGTH = Theorem(
     id="policy-iteration/strongly-polynomial",
     title="Policy iteration ends within n (A - 1) horizons, whatever the numbers in the model",
-    source="Scherrer (2016), Theorem 3, after Ye (2011) and Hansen, Miltersen and Zwick (2013)",
+    source="Scherrer (2016), for Howard's rule, after Ye (2011) and Hansen et al. (2013)",
     statement=(
         r"\#\{\text{improvements}\} \le n\,(A-1)\left\lceil \frac{1}{1-\gamma}"
         r"\log\frac{1}{1-\gamma} \right\rceil"

@@ -155,7 +155,8 @@ TD_LAMBDA = Theorem(
         r"T^{(\lambda)}V = V + (I - \gamma\lambda P)^{-1}(r + \gamma PV - V)"
     ),
     hypotheses=(
-        r"$P$ has a single recurrent class, $D$ its stationary distribution, $dP = d$",
+        r"$P$ has a single recurrent class, $d$ its stationary distribution, $\|x\|_D^2 = \sum_s "
+        r"d(s)\, x(s)^2$",
         r"$\gamma \in [0, 1)$, $\lambda \in [0, 1]$",
     ),
     kind="inequality",

@@ -55,7 +55,10 @@ def _myopic_kernel(instance: Robust) -> tuple[Side, Side]:
 SADDLE = Theorem(
     id="robust/worst-kernel-saddle",
     title="One kernel is worst at once: under it the nominal optimum is the robust one",
-    source="Nilim and El Ghaoui (2005), section 3; Iyengar (2005), Theorem 3.2",
+    source=(
+        "Nilim and El Ghaoui (2005); Iyengar (2005), Theorem 3.2; Wiesemann, Kuhn and Rustem "
+        "(2013), Proposition 9"
+    ),
     statement=(
         r"\max_\pi \min_{P \in \mathcal{U}} V^{\pi, P} = \max_\pi V^{\pi, P^\star} = "
         r"\min_{P \in \mathcal{U}} \max_\pi V^{\pi, P},\qquad P^\star_{s,a} \in "

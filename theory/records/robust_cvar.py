@@ -98,7 +98,7 @@ def _stripped(tail: Tail, level: Fraction) -> tuple[Side, Side]:
 STRIPPED = Theorem(
     id="robust/total-variation-is-a-mixture",
     title="Total variation mixes the worst case with the tail that stripping leaves",
-    source="Jiang and Guan (2018), Theorem 1 (for the L1 distance); derived here for the half",
+    source="Jiang and Guan (2018), for the L1 distance; derived here for the half",
     statement=(
         r"\min_{\mathrm{TV}(q, p) \le \rho} q \cdot v = \rho \min v + (1-\rho)\,"
         r"\mathrm{CVaR}_{1-\rho}(v)"

@@ -116,13 +116,14 @@ def _half_price(tilt: Tilt) -> tuple[Side, Side]:
 KULLBACK_LEIBLER = Theorem(
     id="robust/duality-kullback-leibler",
     title="Kullback-Leibler: the worst row is an exponential tilt, the dual a log-moment",
-    source="Hu and Hong (2013), Theorem 1; Nilim and El Ghaoui (2005), section 5",
+    source="Hu and Hong (2013), Theorem 1; Nilim and El Ghaoui (2005)",
     statement=(
         r"\min_{\mathrm{KL}(q\|p) \le \rho} q \cdot v = \max_{\beta > 0}\ -\beta \log "
         r"\mathbb{E}_p\, e^{-v/\beta} - \beta\rho,\qquad q^\star \propto p\, e^{-v/\beta^\star}"
     ),
     hypotheses=(
-        r"$\rho = \mathrm{KL}(q_\beta\|p)$, $\beta > 0$; hence $\rho < -\log p(\arg\min v)$",
+        r"$\rho = \mathrm{KL}(q_\beta\|p)$, $q_\beta \propto p\,e^{-v/\beta}$; hence $\rho < "
+        r"-\log p(\arg\min v)$, the least value on the support of $p$",
         r"$v$ not constant on the support of $p$",
     ),
     kind="identity",
@@ -270,8 +271,8 @@ EUCLIDEAN = Theorem(
     id="robust/duality-euclidean",
     title="L2: the worst row is a projection; what positivity forbids is taken off the values",
     source=(
-        "Kumar, Derman, Geist, Levy and Mannor (2022), Theorem 1, without positivity; with it by "
-        "Lagrangian duality (derived here)"
+        "Derman, Geist and Mannor (2021) and Kumar, Levy, Wang and Mannor (2022), without "
+        "positivity; with it by Lagrangian duality (derived here)"
     ),
     statement=(
         r"\min_{q \in \Delta_S,\ \|q-p\|_2 \le \rho} q \cdot v = \max_{y \ge 0}\ p \cdot (v - y) - "

@@ -101,7 +101,7 @@ TOTAL_VARIATION = Theorem(
     title="Total variation: stripping mass from the top is a capped expectation",
     source="Iyengar (2005), Lemma 4.3; Nilim and El Ghaoui (2005); Ho, Petrik and Wiesemann (2018)",
     statement=(
-        r"\min_{q \in \Delta_S,\ \frac12\|q-p\|_1 \le \rho} q \cdot v = \max_{\alpha} "
+        r"\min_{q \in \Delta_S,\ \frac12\|q-p\|_1 \le \rho} q \cdot v = \max_{\alpha \ge \min v} "
         r"\mathbb{E}_p[\min(v, \alpha)] - \rho\,(\alpha - \min v)"
     ),
     hypotheses=(r"$p \in \Delta_S$, $\rho \ge 0$; $q$ anywhere on the simplex",),
@@ -182,8 +182,7 @@ BOX = Theorem(
     id="robust/duality-interval",
     title="Intervals and the L-infinity ball: the dual is a quantile problem",
     source=(
-        "Givan, Leach and Dean (2000); Nilim and El Ghaoui (2005), section 4; Behzadian, Petrik "
-        "and Ho (2021)"
+        "Givan, Leach and Dean (2000); Nilim and El Ghaoui (2005); Behzadian, Petrik and Ho (2021)"
     ),
     statement=(
         r"\min_{l \le q \le u,\ \sum q = 1} q \cdot v = \max_{\lambda}\ \lambda + "
@@ -318,7 +317,7 @@ def _lipschitz(instance: Transport) -> tuple[Side, Side]:
 WASSERSTEIN = Theorem(
     id="robust/duality-wasserstein",
     title="Wasserstein: every state pays for the best destination at one price",
-    source="Mohajerin Esfahani and Kuhn (2018), Theorem 4.2; Gao and Kleywegt (2023), Theorem 1",
+    source="Blanchet and Murthy (2019), Theorem 1; Gao and Kleywegt (2023), Theorem 1",
     statement=(
         r"\min_{W_c(p, q) \le \rho} q \cdot v = \max_{\lambda \ge 0}\ -\lambda\rho + "
         r"\sum_i p_i \min_j \bigl(v_j + \lambda c_{ij}\bigr)"

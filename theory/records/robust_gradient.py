@@ -78,7 +78,7 @@ def _visits_of_the_nominal(instance: Moving) -> tuple[Side, Side]:
 GRADIENT = Theorem(
     id="robust/policy-gradient",
     title="The robust policy gradient is the nominal one at the worst kernel",
-    source="Wang and Zou (2022), Theorem 3.2, for contamination; Danskin (1966)",
+    source="Wang and Zou (2022), for contamination; Danskin (1966)",
     statement=(
         r"\frac{d}{d\theta} V_\rho^{\pi_\theta}(\mu) = \sum_s d^{\pi_\theta}_{P^\star}(s) \sum_a "
         r"\frac{d\pi_\theta(a|s)}{d\theta}\, Q_\rho^{\pi_\theta}(s, a),\qquad P^\star = (1-\rho)p "

@@ -92,8 +92,8 @@ CONTRACTION = Theorem(
     id="robust/contraction",
     title="The robust optimality operator contracts by the discount",
     source=(
-        "Iyengar (2005), Theorem 3.2; Nilim and El Ghaoui (2005), section 3; Wiesemann, Kuhn and "
-        "Rustem (2013), section 4, for s-rectangular sets"
+        "Iyengar (2005), Theorem 3.2; Nilim and El Ghaoui (2005); Wiesemann, Kuhn and Rustem "
+        "(2013) for s-rectangular sets"
     ),
     statement=(
         r"\|TV - TW\|_\infty \le \gamma\,\|V - W\|_\infty,\qquad (TV)(s) = \max_{\pi \in \Delta_A} "
@@ -144,7 +144,7 @@ def _signed(instance: TwoVectors) -> tuple[Side, Side]:
 MONOTONE = Theorem(
     id="robust/monotone",
     title="A robust operator is monotone because its kernels are nonnegative",
-    source="Iyengar (2005), proof of Theorem 3.2; Nilim and El Ghaoui (2005), section 3",
+    source="Iyengar (2005), proof of Theorem 3.2; Nilim and El Ghaoui (2005)",
     statement=r"V \le W \implies TV \le TW",
     hypotheses=(
         "every member of every set is a distribution: its entries are nonnegative",
@@ -163,6 +163,7 @@ MONOTONE = Theorem(
         sides=_signed,
     ),
     notes=(
+        "With sets of one member it is the monotonicity of the nominal operator. "
         r"The closed forms of $L_p$ balls drop positivity; where it binds, monotonicity and with "
         "it policy iteration and the optimality of stationary policies lose their proof."
     ),
@@ -201,7 +202,7 @@ def _sample_total_variation(tape: Tape, size: int) -> Robust:
 DETERMINISTIC = Theorem(
     id="robust/deterministic-optimum",
     title="Against (s,a)-rectangular sets a deterministic stationary policy is optimal everywhere",
-    source="Iyengar (2005), Theorem 3.2; Nilim and El Ghaoui (2005), section 3",
+    source="Iyengar (2005), Theorem 3.2; Nilim and El Ghaoui (2005)",
     statement=(
         r"\exists \pi \in A^S:\quad V^\pi = \max_{\pi' \in A^S} V^{\pi'} = T \max_{\pi' \in A^S} "
         r"V^{\pi'} \quad\text{in every state},\qquad V^\pi = \min_{P \in \mathcal{U}} V^{\pi, P}"

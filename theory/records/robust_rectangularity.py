@@ -57,7 +57,7 @@ def _radius_per_action(instance: Shared) -> tuple[Side, Side]:
 RANDOMISATION = Theorem(
     id="robust/s-rectangular-needs-randomisation",
     title="Two identical actions are worth more mixed than either alone",
-    source="Wiesemann, Kuhn and Rustem (2013), section 3, with a larger instance",
+    source="Wiesemann, Kuhn and Rustem (2013), with a larger instance; this one is derived here",
     statement=(
         r"\max_{\pi \in A^S} \min_{P \in \mathcal{U}} V^{\pi, P}(s_0) < "
         r"\max_{\pi \in \Delta_A^S} \min_{P \in \mathcal{U}} V^{\pi, P}(s_0)"
@@ -121,8 +121,8 @@ MINIMAX = Theorem(
     id="robust/s-rectangular-saddle",
     title="Mixing by the inverse rates secures what the water level allows",
     source=(
-        "Ho, Petrik and Wiesemann (2021), section 4; Wiesemann, Kuhn and Rustem (2013), section 4, "
-        "for the minimax equality"
+        "Ho, Petrik and Wiesemann (2021); Wiesemann, Kuhn and Rustem (2013) for the minimax "
+        "equality"
     ),
     statement=(
         r"\min_{\sum_a b_a \le \rho} \sum_a \pi^\star_a f_a(b_a) = \max_a f_a(b^\star_a),\qquad "
@@ -221,8 +221,8 @@ REGULARISED = Theorem(
     id="robust/s-rectangular-regularises-the-policy",
     title="A shared radius regularises the policy: the best mean of the top actions, less a share",
     source=(
-        "Kumar, Derman, Geist, Levy and Mannor (2022), s-rectangular case; Derman, Geist and "
-        "Mannor (2021), policy regularisation"
+        "Kumar, Levy, Wang and Mannor (2022), s-rectangular case; Derman, Geist and Mannor (2021), "
+        "policy regularisation"
     ),
     statement=(
         r"(T^s_\rho V)(s) = \max_{\pi \in \Delta_A} \pi \cdot Q - \gamma\rho\,\operatorname{sp}(V)"

@@ -71,9 +71,7 @@ def regularised_sides(instance: Robust) -> tuple[Side, Side]:
 REGULARISED = Theorem(
     id="robust/lp-ball-is-a-regulariser",
     title="Inside the simplex an L_p ball is a penalty on the spread of the values",
-    source=(
-        "Kumar, Derman, Geist, Levy and Mannor (2022), Theorem 1; Derman, Geist and Mannor (2021)"
-    ),
+    source=("Derman, Geist and Mannor (2021); Kumar, Levy, Wang and Mannor (2022)"),
     statement=(
         r"V_\rho = \max_a r(\cdot, a) + \gamma\, p \cdot V_\rho - \gamma\rho\,\kappa_q(V_\rho),"
         r"\qquad \kappa_q(v) = \min_w \|v - w\mathbf{1}\|_q,\quad \tfrac1p + \tfrac1q = 1"

@@ -95,7 +95,7 @@ def _one_row(instance: Evaluated) -> tuple[Side, Side]:
 STATIC = Theorem(
     id="robust/static-equals-dynamic",
     title="Against rectangular sets one kernel for ever is as bad as a new one at every step",
-    source="Iyengar (2005), Lemma 3.3; Nilim and El Ghaoui (2005), section 3",
+    source="Iyengar (2005), Lemma 3.3; Nilim and El Ghaoui (2005)",
     statement=(
         r"\min_{P \in \prod \mathcal{U}_{s,a}} V^{\pi, P} = V^\pi_{\mathrm{dyn}},\qquad "
         r"V^\pi_{\mathrm{dyn}}(s) = \sum_a \pi(a|s) \bigl(r(s,a) + \gamma \min_{q \in "
@@ -157,7 +157,7 @@ def _uncoupled(family: Family) -> tuple[Side, Side]:
 COUPLED = Theorem(
     id="robust/static-weaker-when-coupled",
     title="Where rows are coupled, a kernel fixed for ever is weaker than one chosen anew",
-    source="Nilim and El Ghaoui (2005), section 3; Wiesemann, Kuhn and Rustem (2013), section 1",
+    source="Nilim and El Ghaoui (2005); Wiesemann, Kuhn and Rustem (2013)",
     statement=(
         r"V_{\mathrm{dyn}}(s_0) < \min_{\theta \in \{0,1\}} V^{P_\theta}(s_0)\quad\text{for some "
         r"family } P_\theta"
@@ -216,7 +216,7 @@ INCREMENTAL = Theorem(
     id="robust/iwocs-converges",
     title="IWOCS ends, and at the robust optimum, when the set is rectangular",
     source=(
-        "Zouitine, Geist and Rachelson (2024), sections 3 and 4; finiteness derived here from the "
+        "Zouitine, Geist and Rachelson (2024), section 4; finiteness derived here from the "
         "number of policies"
     ),
     statement=(
