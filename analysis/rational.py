@@ -9,16 +9,17 @@ from typing import Any
 
 import flint
 import numpy as np
-from numpy.typing import NDArray
-
-from rltheory.analysis.arrays import FloatArray
+from numpy.typing import ArrayLike, NDArray
 
 FractionArray = NDArray[np.object_]
 
 
-def to_fractions(array: FloatArray) -> FractionArray:
-    """Return the exact value of each entry as a Fraction, an object array of the same shape."""
-    flat = [Fraction(float(x)) for x in np.asarray(array).ravel()]
+def to_fractions(array: ArrayLike | FractionArray) -> FractionArray:
+    """Return the exact value of each entry as a Fraction, an object array of the same shape.
+
+    array: of floats, integers or Fractions.
+    """
+    flat = [_to_fraction(x) for x in np.asarray(array).ravel()]
     result = np.empty(len(flat), dtype=object)
     result[:] = flat
     return result.reshape(np.shape(array))
@@ -35,6 +36,10 @@ def solve(matrix: FractionArray, right: FractionArray) -> FractionArray:
     result = np.empty(n, dtype=object)
     result[:] = [Fraction(int(solution[i, 0].p), int(solution[i, 0].q)) for i in range(n)]
     return result
+
+
+def _to_fraction(x: Any) -> Fraction:
+    return x if isinstance(x, Fraction) else Fraction(x if isinstance(x, int) else float(x))
 
 
 def _to_flint(x: Any) -> Any:

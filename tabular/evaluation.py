@@ -91,12 +91,12 @@ def occupancy_measure(
     return np.asarray(np.maximum(visits, 0.0)[:, None] * rows)
 
 
-def policy_mass(mdp: DiscountedMDP, policy: FloatArray) -> Bounds:
-    """Enclose the row sums of the kernel that a policy (S, A) induces."""
+def policy_mass(rows: Bounds, policy: FloatArray) -> Bounds:
+    """Enclose the row sums of the kernel that a policy (S, A) makes of rows with sums in `rows`."""
     totals = policy.sum(axis=1)
-    slack = 1e-15 * mdp.actions
-    lightest = float((mdp.row_mass * float(totals.min())).lower) * (1 - slack)
-    heaviest = float((mdp.row_mass * float(totals.max())).upper) * (1 + slack)
+    slack = 1e-15 * policy.shape[1]
+    lightest = float((rows * float(totals.min())).lower) * (1 - slack)
+    heaviest = float((rows * float(totals.max())).upper) * (1 + slack)
     return Bounds(np.asarray(lightest), np.asarray(heaviest))
 
 
@@ -129,7 +129,7 @@ def _certify(
 ) -> Evaluation:
     image = reward + mdp.discount * (kernel @ values)
     error = _evaluation_error(mdp, values)
-    mass = policy_mass(mdp, policy)
+    mass = policy_mass(mdp.row_mass, policy)
     bounds, shift = fixed_point_bounds(values, image, error, mdp.discount, mass)
     return Evaluation(image + shift, bounds.lower, bounds.upper)
 

@@ -19,10 +19,13 @@ from scipy import sparse
 
 from rltheory.analysis.arrays import FloatArray, check_positive_integer, check_range
 from rltheory.analysis.bounds import Bounds
+from rltheory.analysis.rational import to_fractions
+from rltheory.tabular import robust_rational
 from rltheory.tabular.evaluation import evaluate_policy, policy_mass
 from rltheory.tabular.mdp import DiscountedMDP
 from rltheory.tabular.policies import as_policy
 from rltheory.tabular.robust_operator import Backup, RobustOperator
+from rltheory.tabular.robust_rational import RationalModel
 from rltheory.tabular.solution import Solution, fixed_point_bounds, rounding_floor
 from rltheory.tabular.uncertainty.base import UncertaintySet
 from rltheory.tabular.value_iteration import initial_vector
@@ -45,6 +48,7 @@ class RobustSolution(Solution):
 
         Worked out when first asked for: it is as large as the nominal kernel. A penalised
         adversary's payments are not in it: they come on top of the value under this kernel.
+        In rational arithmetic it holds Fractions, (S, A, S), for sparse MDPs too.
         """
         return self._kernel()
 
@@ -91,6 +95,7 @@ def robust_evaluate_policy(
     *,
     rectangularity: str = "sa",
     tolerance: float = 1e-8,
+    arithmetic: str = "float",
     max_iterations: int = 1_000_000,
     initial_values: FloatArray | None = None,
 ) -> RobustSolution:
@@ -98,7 +103,8 @@ def robust_evaluate_policy(
 
     policy: (S,) action indices or (S, A) rows. The adversary improves its kernel and evaluates it
     exactly, in turn, until the certified gap is below `tolerance`: a Newton method that falls
-    to the value from above. Returns a RobustSolution whose policy is the given one.
+    to the value from above. arithmetic: "float" or "rational", as `robust_policy_iteration`.
+    Returns a RobustSolution whose policy is the given one.
     Raises ValueError or TypeError by name. Source: Iyengar (2005), section 3; Nilim and
     El Ghaoui (2005), section 3.
     """
@@ -106,6 +112,11 @@ def robust_evaluate_policy(
     check_positive_integer(max_iterations, "max_iterations")
     rows = as_policy(policy, mdp.available)
     operator = _operator(mdp, uncertainty, rectangularity)
+    if _is_rational(arithmetic, operator):
+        start = to_fractions(initial_vector(mdp, initial_values))
+        model = RationalModel.of(mdp, uncertainty)
+        found = robust_rational.evaluate(model, to_fractions(rows), start, max_iterations)
+        return _exact_solution(operator, rows, found)
     values = (
         evaluate_policy(mdp, rows).values
         if initial_values is None
@@ -120,18 +131,26 @@ def robust_policy_iteration(
     *,
     rectangularity: str = "sa",
     tolerance: float = 1e-8,
+    arithmetic: str = "float",
     max_iterations: int = 1000,
 ) -> RobustSolution:
     """Solve a robust MDP by evaluating policies against their worst kernels and improving them.
 
     Each improvement is also the certificate; the evaluation is as accurate as the gap of the last
     improvement asks for. Returns a RobustSolution, as `robust_value_iteration` does;
-    `iterations` counts improvements. Raises ValueError or TypeError by name.
+    `iterations` counts improvements.
+    arithmetic: "float", or "rational" for the exact Fractions of the arrays as stored, against
+    (s,a)-rectangular sets that `uncertainty.rational.worst_case` takes: total variation, L1,
+    L-infinity, intervals, contamination, and penalised total variation or L1.
+    Raises ValueError or TypeError by name.
     Source: Kaufman and Schaefer (2013); Ho, Petrik and Wiesemann (2021), partial policy iteration.
     """
     check_range(tolerance, "tolerance", 0.0, np.inf)
     check_positive_integer(max_iterations, "max_iterations")
     operator = _operator(mdp, uncertainty, rectangularity)
+    if _is_rational(arithmetic, operator):
+        best = robust_rational.optimum(RationalModel.of(mdp, uncertainty), max_iterations)
+        return _exact_solution(operator, best.policy.astype(np.float64), best)
     values = np.zeros(mdp.states)
     accuracy = _first_accuracy(mdp)
     for iteration in range(1, max_iterations + 1):
@@ -166,6 +185,33 @@ def _operator(
     mdp: DiscountedMDP, uncertainty: UncertaintySet, rectangularity: str
 ) -> RobustOperator:
     return RobustOperator.of(mdp.rows, mdp.rewards, mdp.discount, uncertainty, rectangularity)
+
+
+def _is_rational(arithmetic: str, operator: RobustOperator) -> bool:
+    if arithmetic not in ("float", "rational"):
+        raise ValueError(f"arithmetic is {arithmetic!r}; expected 'float' or 'rational'")
+    if arithmetic == "rational" and operator.shared:
+        raise ValueError(
+            "rectangularity is 's'; arithmetic 'rational' is for 'sa': the saddle points of a "
+            "shared radius are not found by moving each row by itself"
+        )
+    return arithmetic == "rational"
+
+
+def _exact_solution(
+    operator: RobustOperator, policy: FloatArray, found: robust_rational.Outcome
+) -> RobustSolution:
+    return RobustSolution(
+        values=found.values,
+        action_values=found.response.action_values,
+        policy=policy,
+        lower=found.values,
+        upper=found.values,
+        iterations=found.iterations,
+        converged=True,
+        budgets=operator.budgets.reshape(operator.rewards.shape),
+        _kernel=lambda: found.response.kernel,
+    )
 
 
 def _evaluate(
@@ -217,8 +263,9 @@ def _enclose(
     mdp: DiscountedMDP, values: FloatArray, backup: Backup, policy: FloatArray | None = None
 ) -> Bounds:
     """Enclose the fixed point: members of a set have the mass of their rows, or exactly one."""
-    own = mdp.row_mass if policy is None else policy_mass(mdp, policy)
-    mass = Bounds(np.minimum(own.lower, 1.0), np.maximum(own.upper, 1.0))
+    own = mdp.row_mass
+    members = Bounds(np.minimum(own.lower, 1.0), np.maximum(own.upper, 1.0))
+    mass = members if policy is None else policy_mass(members, policy)
     below, _ = fixed_point_bounds(values, backup.lower, backup.error, mdp.discount, mass)
     above, _ = fixed_point_bounds(values, backup.upper, backup.error, mdp.discount, mass)
     return Bounds(below.lower, above.upper)

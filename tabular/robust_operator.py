@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rltheory.analysis.arrays import FloatArray
+from rltheory.analysis.arrays import ROW_SUM_TOLERANCE, FloatArray
 from rltheory.analysis.bounds import rounding_error
 from rltheory.tabular.policies import greedy
 from rltheory.tabular.saddle import least_mixture, saddle_point
@@ -123,7 +123,10 @@ class RobustOperator:
             return self._shared(values, accuracy, policy)
         lower, upper, error = self._response(values, self.budgets)
         low, high = mixture(policy, lower), mixture(policy, upper)
-        error += rounding_error(policy.shape[1] + 1, _largest(upper))
+        # The probabilities of a policy may sum to more than 1 by their tolerance.
+        mass = 1.0 + ROW_SUM_TOLERANCE
+        largest = mass * max(_largest(lower), _largest(upper))
+        error = mass * error + rounding_error(policy.shape[1] + 1, largest)
         return Backup(low, high, lower, policy, self.budgets, error)
 
     def response(self, values: FloatArray, budgets: FloatArray) -> tuple[Any, FloatArray]:
@@ -148,7 +151,9 @@ class RobustOperator:
         lower = self._action_values(inner.lower)
         upper = self._action_values(inner.upper)
         worst = self.discount * float(error[self.available.ravel()].max())
-        return lower, upper, worst + rounding_error(3, _largest(lower) + _largest(upper))
+        # The product and the sum of r + g * e, where |g * e| is at most |r| + |r + g * e|.
+        terms = _largest(self.rewards) + max(_largest(lower), _largest(upper))
+        return lower, upper, worst + rounding_error(3, terms)
 
     def _action_values(self, expectations: FloatArray) -> FloatArray:
         q = self.rewards + self.discount * expectations.reshape(self.rewards.shape)
@@ -188,7 +193,7 @@ class RobustOperator:
 
 def even_split(radius: FloatArray, available: NDArray[np.bool_]) -> FloatArray:
     """Return the radius (S,) split evenly over the available actions, (S, A)."""
-    return radius[:, None] * available / available.sum(axis=1, keepdims=True)
+    return np.asarray(radius[:, None] * available / available.sum(axis=1, keepdims=True))
 
 
 def mixture(policy: FloatArray, q: FloatArray) -> FloatArray:

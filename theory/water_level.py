@@ -13,12 +13,20 @@ import numpy as np
 
 from rltheory.analysis.rational import FractionArray
 from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.uncertainty.rational import strip
 from rltheory.theory import exact, robust_exact
 from rltheory.theory.exact import Rows, fractions
-from rltheory.theory.robust_exact import Outcome
 
 Steps = list[tuple[Fraction, Fraction]]
 """What lowers an action: (rate, capacity) of each part of its mass, the steepest first."""
+
+
+class Outcome(NamedTuple):
+    """Values (S,) of a policy (S, A), and the kernel (S, A, S) under which it has them."""
+
+    values: FractionArray
+    policy: FractionArray
+    kernel: FractionArray
 
 
 class State(NamedTuple):
@@ -142,7 +150,7 @@ def spent_kernel(
     """Return the kernel (S, A, S) that strips each row by its budget (S, A)."""
     nominal = exact.model(mdp)[0]
     worst = [
-        [robust_exact.strip(row, values, b) for row, b in zip(rows, spent, strict=True)]
+        [strip(row, values, b) for row, b in zip(rows, spent, strict=True)]
         for rows, spent in zip(nominal, budgets, strict=True)
     ]
     return np.array(worst, dtype=object)

@@ -107,6 +107,9 @@ class UncertaintySet(ABC):
     moves_anywhere: ClassVar[bool] = False
     """Whether members may spread mass over states outside the nominal support (but the best)."""
 
+    sums: ClassVar[int] = 1
+    """How many sums over a row, one after another, the roundings of a value come from."""
+
     def worst_case(self, values: ArrayLike, nominal: ArrayLike) -> tuple[Any, FloatArray]:
         """Return the least expectation of `values` over the set, and a member attaining it.
 
@@ -157,13 +160,13 @@ class UncertaintySet(ABC):
     ) -> FloatArray:
         """Bound the rounding error of `inner.lower` and `inner.upper`, (n,).
 
-        The sums have at most as many terms as the longest row, in any order; their terms add up to
-        at most the largest |v|, plus the multiplier times budgets of the order of one.
+        Sums over a row have at most as many terms as the longest row, in any order, which add up
+        to at most the largest |v|; a value goes through `sums` of them. The multiplier is a sum
+        itself; with it, solvers move from the budget to others of the order of one.
         """
         multiplier = np.where(np.isfinite(inner.multiplier), inner.multiplier, 0.0)
-        largest = float(np.abs(values).max(initial=0.0)) * (1.0 + ROW_SUM_TOLERANCE)
-        per_unit = rounding_error(rows.longest + 16, 1.0)
-        return np.asarray(per_unit * (largest + multiplier * (1.0 + budgets)) * 1.001)
+        magnitude = float(np.abs(values).max()) + multiplier * (1.0 + budgets)
+        return np.asarray(rounding(self.sums * rows.longest + 16, magnitude))
 
     def _inner(
         self, values: ArrayLike, nominal: ArrayLike
@@ -231,6 +234,17 @@ def spread(value: FloatArray, name: str, shape: tuple[int, ...]) -> FloatArray:
             f"{name} has shape {np.shape(value)}; expected a scalar or a shape that fits {shape}"
         ) from None
     return np.ascontiguousarray(full, dtype=np.float64).reshape(-1)
+
+
+def rounding(depth: int, magnitude: Any) -> Any:
+    """Bound the rounding of sums over a row: `rounding_error`, elementwise in `magnitude`.
+
+    magnitude bounds the sum of the absolute values of terms whose probabilities sum to 1; those
+    of a row may sum to more by its tolerance.
+    """
+    per_unit, underflow = rounding_error(depth, 1.0), rounding_error(depth, 0.0)
+    # Covers the row's tolerance, and the few roundings of computing the bound itself.
+    return per_unit * (1.0 + 2.0 * ROW_SUM_TOLERANCE) * magnitude + underflow
 
 
 def run(kernel: Any, rows: Rows) -> None:

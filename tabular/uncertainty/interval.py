@@ -37,6 +37,11 @@ class Interval(UncertaintySet):
     lower: Any
     upper: Any
 
+    # The lower bounds are summed twice: with the values, and for the mass that is left to them,
+    # which is worth at most the largest |v| wherever it runs out. So is that mass: in the value of
+    # what it fills, and as it is used up. The two masses add up to 1.
+    sums: ClassVar[int] = 2
+
     def __post_init__(self) -> None:
         for name in ("lower", "upper"):
             given = getattr(self, name)
@@ -56,7 +61,7 @@ class Interval(UncertaintySet):
 
     def check(self, rows: Rows, used: NDArray[np.bool_]) -> None:
         """See `UncertaintySet.check`: every used row must admit a distribution."""
-        low, high = self._bounds(rows)
+        low, high = self.bounds(rows)
         least, most = (np.asarray(rows.matrix(part).sum(axis=1)) for part in (low, high))
         crossed = np.zeros(rows.count, dtype=bool)
         crossed[np.searchsorted(rows.starts, np.flatnonzero(low > high), side="right") - 1] = True
@@ -71,7 +76,7 @@ class Interval(UncertaintySet):
 
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
         """See `UncertaintySet.solve`: exact, so that lower and upper agree."""
-        low, high = self._bounds(rows)
+        low, high = self.bounds(rows)
         order = ascending(rows, values)
         layout = (low, high, rows.starts, rows.columns, values, order)
         run(partial(_fill, *layout, budgets, 1.0, inner.upper, inner.multiplier), rows)
@@ -81,10 +86,10 @@ class Interval(UncertaintySet):
 
     def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
         """See `UncertaintySet.members`."""
-        low, high = self._bounds(rows)
+        low, high = self.bounds(rows)
         return rows.matrix(_filled(rows, low, high, values, budgets, 1.0))
 
-    def _bounds(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
+    def bounds(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
         """Return the bounds in the layout of the rows; views where they are stored that way."""
         return _on_layout(self.lower, "lower", rows), _on_layout(self.upper, "upper", rows)
 
@@ -97,6 +102,8 @@ class LInf(Ball):
     """
 
     moves_anywhere: ClassVar[bool] = True
+    # As for intervals, and the row is summed for its mass.
+    sums: ClassVar[int] = 3
 
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
         """See `UncertaintySet.solve`: exact, so that lower and upper agree."""
@@ -170,9 +177,12 @@ def _taken(low, v, width):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _measure(low, high, width, rooms):  # type: ignore[no-untyped-def]
-    """Write how much each entry can be raised, from max(low - width, 0) to min(high + width, 1)."""
+    """Write how much each entry can be raised, from max(low - width, 0) to min(high + width, 1).
+
+    An entry that is more than 1, which a row may hold by its tolerance, can stay as it is.
+    """
     for k in range(len(low)):
-        rooms[k] = min(high[k] + width, 1.0) - max(low[k] - width, 0.0)
+        rooms[k] = min(high[k] + width, max(high[k], 1.0)) - max(low[k] - width, 0.0)
 
 
 @njit(cache=True, nogil=True)
@@ -193,16 +203,17 @@ def _fill(  # type: ignore[no-untyped-def]
         rank = sort(columns, v, order, ranks)
         taken, total = _taken(low, v, width)
         left = (np.sum(low) if np.isnan(mass) else mass) - taken
-        pivot = 0
+        # Summed apart from the total: its roundings are then those of the mass that it fills.
+        pivot, filled = 0, 0.0
         while pivot < n:
             j = rank[pivot]
             if rooms[j] >= left:
-                total += left * v[j]
+                filled += left * v[j]
                 break
-            total += rooms[j] * v[j]
+            filled += rooms[j] * v[j]
             left -= rooms[j]
             pivot += 1
-        out[i] = total
+        out[i] = total + filled
         if np.isnan(mass):
             multiplier[i] = _widening(low, v, rank, width, min(pivot, n - 1))
 
@@ -233,6 +244,7 @@ def _fill_into(lows, highs, starts, columns, values, order, widths, mass, out, s
         for r in range(len(low)):
             j = rank[r]
             floor = max(low[j] - width, 0.0)
-            raised = max(min(min(high[j] + width, 1.0) - floor, left), 0.0)
+            ceiling = min(high[j] + width, max(high[j], 1.0))
+            raised = max(min(ceiling - floor, left), 0.0)
             out[begin + j] = floor + raised
             left -= raised

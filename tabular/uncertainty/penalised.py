@@ -64,7 +64,7 @@ class Penalised(UncertaintySet):
     def error(
         self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner
     ) -> FloatArray:
-        """See `UncertaintySet.error`: as for the ball.
+        """See `UncertaintySet.error`: as for a ball of radius 1.
 
         What is paid, penalty times distance, is at most the range of the values.
         """

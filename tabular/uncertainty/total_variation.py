@@ -16,7 +16,7 @@ from scipy import sparse
 
 from rltheory.analysis.arrays import FloatArray
 from rltheory.tabular.kernels import dot
-from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, run
+from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, rounding, run
 from rltheory.tabular.uncertainty.rows import ascending, gather, scratch, sort
 
 SUPPORTS = ("simplex", "nominal")
@@ -45,6 +45,12 @@ class TotalVariation(Ball):
         run(partial(_strip, *layout, budgets, inner.upper, inner.multiplier), rows)
         inner.lower[:] = inner.upper
         return inner
+
+    def error(
+        self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner
+    ) -> FloatArray:
+        """See `UncertaintySet.error`: p . v is the sum, and stripping comes on top of it."""
+        return super().error(rows, values, budgets, inner) + _stripping(rows, values, budgets)
 
     def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
         """See `UncertaintySet.members`."""
@@ -81,6 +87,12 @@ class L1(Ball):
         inner.multiplier[:] *= 0.5
         return inner
 
+    def error(
+        self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner
+    ) -> FloatArray:
+        """See `UncertaintySet.error`."""
+        return super().error(rows, values, budgets, inner) + _stripping(rows, values, 0.5 * budgets)
+
     def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
         """See `UncertaintySet.members`."""
         return TotalVariation(0.0).members(rows, values, 0.5 * budgets, inner)
@@ -91,6 +103,16 @@ class L1(Ball):
         """See `Ball.penalised`."""
         value, distance = TotalVariation(0.0).penalised(rows, values, 2.0 * multipliers)
         return value, 2.0 * distance
+
+
+def _stripping(rows: Rows, values: FloatArray, radii: FloatArray) -> FloatArray:
+    """Bound the rounding of what is stripped, a mass of at most the radius and 1, times the range.
+
+    It is summed twice: in what it loses, and in the mass left to strip, which is worth at most the
+    range wherever it runs out.
+    """
+    lost = np.minimum(radii, 1.0) * float(np.ptp(values))
+    return np.asarray(rounding(2 * rows.longest + 16, lost))
 
 
 def moved_to(rows: Rows, data: FloatArray, moved: FloatArray, target: Any) -> Any:

@@ -611,7 +611,7 @@ def test_bad_radii_and_penalties_are_refused(name, bad):
         (lambda: ChiSquare(0.1).worst_case([1.0, 2.0], [0.5, 0.6]), "nominal sums to 1.1"),
         (lambda: ChiSquare(0.1).worst_case([1.0, 2.0], [1.5, -0.5]), r"nominal\[1\] is -0.5"),
         (lambda: ChiSquare(0.1).worst_case([1.0, 2.0], [1.0]), "nominal has shape"),
-        (lambda: rational.worst_case(L1([0.1, 0.2]), [1.0], [1.0]), "radius has shape"),
+        (lambda: rational.worst_case(L1([0.1, 0.2]), [1.0], [1.0], row=2), "radius has shape"),
     ],
 )
 def test_bad_arguments_are_named(build, message):
@@ -619,6 +619,7 @@ def test_bad_arguments_are_named(build, message):
         build()
 
 
-def test_exact_arithmetic_is_offered_for_polyhedral_sets_only():
-    with pytest.raises(TypeError, match="uncertainty is a ChiSquare"):
-        rational.worst_case(ChiSquare(0.1), [1.0], [1.0])
+@pytest.mark.parametrize("uncertainty", [ChiSquare(0.1), Penalised(LInf(0.0), 0.1)])
+def test_exact_arithmetic_is_offered_for_polyhedral_sets_only(uncertainty):
+    with pytest.raises(TypeError, match=f"uncertainty is a {type(uncertainty).__name__}"):
+        rational.worst_case(uncertainty, [1.0], [1.0])

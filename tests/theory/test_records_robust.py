@@ -7,20 +7,16 @@ import pytest
 from scipy.optimize import linprog
 
 from rltheory.tabular.mdp import EpisodicMDP
-from rltheory.tabular.robust import robust_evaluate_policy, robust_value_iteration
+from rltheory.tabular.robust import robust_evaluate_policy
 from rltheory.tabular.robust_horizon import robust_backward_induction
 from rltheory.tabular.uncertainty import (
-    L1,
     L2,
     ChiSquare,
     Contamination,
-    Interval,
     KullbackLeibler,
-    LInf,
     TotalVariation,
     Wasserstein,
 )
-from rltheory.tabular.uncertainty.rational import worst_case
 from rltheory.theory import instances, robust_exact, water_level
 from rltheory.theory.engine import examine, falsify
 from rltheory.theory.exact import fractions
@@ -88,27 +84,6 @@ def test_engine_says_that_it_holds(theorem):
 def test_false_variants_fall(theorem, role):
     refuted, attempt = falsify(theorem, role=role, budget="quick")
     assert refuted, attempt
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_exact_optimum_lies_in_the_certified_bounds(seed):
-    mdp, uncertainty = robust_operator.sample_robust(Tape(seed=(seed, 3)), 3)
-    truth = robust_exact.optimum(mdp, uncertainty).values
-    found = robust_value_iteration(mdp, uncertainty, tolerance=1e-9)
-    for low, value, high in zip(found.lower, truth, found.upper, strict=True):
-        assert Fraction(float(low)) <= value <= Fraction(float(high))
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_worst_rows_are_those_of_the_rational_solver(seed):
-    tape = Tape(seed=(seed, 4))
-    values, nominal = instances.values(tape, 4), tape.simplex(4)
-    radius = tape.integer(0, 16) / 16
-    box = Interval(np.maximum(nominal - radius, 0.0), np.minimum(nominal + radius / 2, 1.0))
-    for uncertainty in (*(kind(radius) for kind in (TotalVariation, L1, LInf, Contamination)), box):
-        row = robust_exact.worst_row(uncertainty, fractions(values), fractions(nominal))
-        assert row.sum() == 1
-        assert row @ fractions(values) == worst_case(uncertainty, values, nominal)[0]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -233,8 +208,3 @@ def test_radius_curves_of_the_kept_instances_have_their_closed_forms():
         left, discount = 1 - Fraction(k, 4), Fraction(15, 16)
         values = robust_sensitivity.robust_value(mdp, Fraction(k, 4))
         assert values[1] == discount * left / ((1 - discount) * (1 + discount * left))
-
-
-def test_sets_without_rational_members_are_refused():
-    with pytest.raises(TypeError, match="polyhedral"):
-        robust_exact.worst_row(ChiSquare(0.1), fractions([0, 1]), fractions(np.array([0.5, 0.5])))

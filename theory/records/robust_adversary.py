@@ -99,7 +99,7 @@ def _difference(instance: TwoPolicies) -> tuple[FractionArray, FractionArray, li
     new = robust_exact.evaluate(mdp, uncertainty, second)
     one_step = robust_exact.worst_kernel(mdp, uncertainty, old)
     backed = (fractions(second) * robust_exact.backup(mdp, one_step, old)).sum(axis=1)
-    return new.values - old, np.asarray(backed - old), [new.kernel, one_step]
+    return new.values - old, np.asarray(backed - old), [new.response.kernel, one_step]
 
 
 def _discounted(

@@ -11,8 +11,9 @@ import numpy as np
 
 from rltheory.analysis.rational import FractionArray
 from rltheory.tabular.uncertainty.interval import Interval
+from rltheory.tabular.uncertainty.rational import worst_member
 from rltheory.tabular.uncertainty.total_variation import TotalVariation
-from rltheory.theory import exact, instances, robust_exact
+from rltheory.theory import exact, instances
 from rltheory.theory.exact import fractions
 from rltheory.theory.rational_lp import minimise
 from rltheory.theory.sides import Side
@@ -85,7 +86,7 @@ def total_variation_dual(row: Row, radius: Fraction) -> Fraction:
 
 def total_variation_sides(row: Row) -> tuple[Side, Side]:
     """Return (program's minimum, value of the worst member) and the dual maximum."""
-    member = robust_exact.worst_row(TotalVariation(float(row.radius)), row.values, row.nominal)
+    member, _ = worst_member(TotalVariation(float(row.radius)), row.values, row.nominal)
     dual = total_variation_dual(row, row.radius)
     return exact.join(strip_program(row), member @ row.values), exact.join(dual, dual)
 
@@ -167,7 +168,7 @@ def box_dual(box: Box) -> Fraction:
 def box_sides(box: Box) -> tuple[Side, Side]:
     """Return (program's minimum, value of the filled member) and the dual maximum."""
     bounds = (box.lower.astype(float), box.upper.astype(float))
-    member = robust_exact.worst_row(Interval(*bounds), box.values, box.lower)
+    member, _ = worst_member(Interval(*bounds), box.values, box.lower)
     dual = box_dual(box)
     return exact.join(box_program(box), member @ box.values), exact.join(dual, dual)
 

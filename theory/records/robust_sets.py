@@ -10,6 +10,7 @@ from rltheory.tabular.mdp import DiscountedMDP
 from rltheory.tabular.uncertainty.base import UncertaintySet
 from rltheory.tabular.uncertainty.contamination import Contamination
 from rltheory.tabular.uncertainty.interval import LInf
+from rltheory.tabular.uncertainty.rational import strip
 from rltheory.tabular.uncertainty.total_variation import L1
 from rltheory.theory import balls, exact, instances, robust_exact
 from rltheory.theory.balls import precise
@@ -114,18 +115,9 @@ def contamination_sides(instance: Robust) -> tuple[Side, Side]:
 
 
 def shorter_optimum(mdp: DiscountedMDP, discount: Fraction) -> FractionArray:
-    """Return the nominal optimum (S,) at another, rational discount, by policy iteration."""
+    """Return the nominal optimum (S,) at another, rational discount."""
     transitions, rewards, _ = exact.model(mdp)
-    policy = fractions(exact.last_greedy(rewards))
-    while True:
-        values = exact.resolvent(
-            robust_exact.chain(transitions, policy), discount, exact.policy_rewards(mdp, policy)
-        )
-        q = rewards + discount * (transitions @ values)
-        improved = robust_exact.improvement(policy, q, values)
-        if improved is policy:
-            return values
-        policy = improved
+    return robust_exact.nominal_optimum(transitions, rewards, discount).values
 
 
 def _contamination(instance: Robust, share: Fraction) -> tuple[Side, Side]:
@@ -210,7 +202,7 @@ def pinsker_sides(row: Row) -> tuple[Side, Side]:
 
 def _pinsker(row: Row, constant: int) -> tuple[Side, Side]:
     loss = _entropic_loss(row, balls.ball(constant * row.radius**2))
-    worst = robust_exact.strip(row.nominal, row.values, row.radius)
+    worst = strip(row.nominal, row.values, row.radius)
     return loss, (row.nominal - worst) @ row.values
 
 

@@ -16,6 +16,7 @@ from rltheory.tabular.iwocs import POLICY_STEPS, IncrementalSolution, iwocs
 from rltheory.tabular.kernel_family import KernelFamily
 from rltheory.tabular.mdp import DiscountedMDP
 from rltheory.tabular.uncertainty.base import UncertaintySet
+from rltheory.tabular.uncertainty.rational import worst_member
 from rltheory.theory import exact, instances, robust_exact
 from rltheory.theory.exact import fractions
 from rltheory.theory.records.robust_operator import Robust, draw_set, sample_robust
@@ -62,7 +63,7 @@ def extreme_rows(instance: Evaluated) -> list[list[FractionArray]]:
     found = []
     for i, row in enumerate(rows):
         used = orders if policy.ravel()[i] > 0 else orders[:1]
-        worst = {tuple(robust_exact.worst_row(uncertainty, order, row, i)) for order in used}
+        worst = {tuple(worst_member(uncertainty, order, row, i)[0]) for order in used}
         found.append([np.array(member, dtype=object) for member in sorted(worst)])
     return found
 
