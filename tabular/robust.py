@@ -77,15 +77,11 @@ def robust_value_iteration(
     check_positive_integer(max_iterations, "max_iterations")
     operator = _operator(mdp, uncertainty, rectangularity)
     values = initial_vector(mdp, initial_values)
-    accuracy = _first_accuracy(mdp)
-    for iteration in range(1, max_iterations + 1):
-        backup = operator.backup(values, accuracy)
-        bounds = _enclose(mdp, values, backup)
-        if _stopped(mdp, backup, bounds.gap, tolerance, accuracy) or iteration == max_iterations:
-            break
-        accuracy = _accuracy(mdp, bounds.gap, tolerance)
-        values = backup.lower
-    return _solution(mdp, operator, values, backup, bounds, iteration, tolerance)
+
+    def sweep(values: FloatArray, backup: Backup, gap: float) -> FloatArray:
+        return backup.lower
+
+    return _iterate(mdp, operator, None, values, sweep, tolerance, max_iterations)
 
 
 def robust_evaluate_policy(
@@ -151,17 +147,13 @@ def robust_policy_iteration(
     if _is_rational(arithmetic, operator):
         best = robust_rational.optimum(RationalModel.of(mdp, uncertainty), max_iterations)
         return _exact_solution(operator, best.policy.astype(np.float64), best)
-    values = np.zeros(mdp.states)
-    accuracy = _first_accuracy(mdp)
-    for iteration in range(1, max_iterations + 1):
-        backup = operator.backup(values, accuracy)
-        bounds = _enclose(mdp, values, backup)
-        if _stopped(mdp, backup, bounds.gap, tolerance, accuracy) or iteration == max_iterations:
-            break
-        accuracy = _accuracy(mdp, bounds.gap, tolerance)
-        target = 0.1 * (1.0 - mdp.discount) * bounds.gap
-        values = _evaluate(mdp, operator, backup.policy, backup.upper, target, 1000).values
-    return _solution(mdp, operator, values, backup, bounds, iteration, tolerance)
+
+    def improve(values: FloatArray, backup: Backup, gap: float) -> FloatArray:
+        target = 0.1 * (1.0 - mdp.discount) * gap
+        return _evaluate(mdp, operator, backup.policy, backup.upper, target, 1000).values
+
+    start = np.zeros(mdp.states)
+    return _iterate(mdp, operator, None, start, improve, tolerance, max_iterations)
 
 
 def best_response_kernel(
@@ -222,16 +214,38 @@ def _evaluate(
     tolerance: float,
     max_iterations: int,
 ) -> RobustSolution:
+    def respond(values: FloatArray, backup: Backup, gap: float) -> FloatArray:
+        kernel, rewards = operator.response(values, backup.budgets)
+        worst = mdp.replace(transitions=_layout(mdp, kernel), rewards=rewards)
+        return evaluate_policy(worst, policy).values
+
+    return _iterate(mdp, operator, policy, values, respond, tolerance, max_iterations)
+
+
+def _iterate(
+    mdp: DiscountedMDP,
+    operator: RobustOperator,
+    policy: FloatArray | None,
+    values: FloatArray,
+    following: Callable[[FloatArray, Backup, float], FloatArray],
+    tolerance: float,
+    max_iterations: int,
+) -> RobustSolution:
+    """Back up the values, of a policy where one is given, until they are certified.
+
+    following: the next values from the last ones, their backup and the certified gap.
+    """
     accuracy = _first_accuracy(mdp)
     for iteration in range(1, max_iterations + 1):
-        backup = operator.evaluate(policy, values, accuracy)
+        if policy is None:
+            backup = operator.backup(values, accuracy)
+        else:
+            backup = operator.evaluate(policy, values, accuracy)
         bounds = _enclose(mdp, values, backup, policy)
         if _stopped(mdp, backup, bounds.gap, tolerance, accuracy) or iteration == max_iterations:
             break
         accuracy = _accuracy(mdp, bounds.gap, tolerance)
-        kernel, rewards = operator.response(values, backup.budgets)
-        worst = mdp.replace(transitions=_layout(mdp, kernel), rewards=rewards)
-        values = evaluate_policy(worst, policy).values
+        values = following(values, backup, bounds.gap)
     return _solution(mdp, operator, values, backup, bounds, iteration, tolerance)
 
 
