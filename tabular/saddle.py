@@ -135,7 +135,7 @@ def _water_level(heights, slopes, points, radius, level, policy, budgets):  # ty
     for s in range(states):
         rho = radius[s]
         if rho == 0.0:
-            keeper = np.argmax(heights[0, s])
+            keeper = int(np.argmax(heights[0, s]))
             level[s] = heights[0, s, keeper]
             policy[s], budgets[s] = 0.0, 0.0
             policy[s, keeper] = 1.0
