@@ -33,6 +33,7 @@ from rltheory.theory.records import (
     robust_sensitivity,
     robust_sets,
     robust_static,
+    robust_transport,
 )
 from rltheory.theory.sides import compare, to_bounds
 from rltheory.theory.tape import Tape
@@ -42,6 +43,7 @@ MODULES = (
     robust_operator,
     robust_adversary,
     robust_duality,
+    robust_transport,
     robust_divergence,
     robust_rectangularity,
     robust_sensitivity,
@@ -174,11 +176,13 @@ def _worst(theorem, tilt):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_transport_dual_agrees_with_the_compiled_set(seed):
-    values, nominal, radius, cost = robust_duality.sample_transport(Tape(seed=(seed, 9)), 4)
+    values, nominal, radius, cost = robust_transport.sample_transport(Tape(seed=(seed, 9)), 4)
     found, _ = Wasserstein(float(radius), cost.astype(float)).worst_case(
         values.astype(float), nominal.astype(float)
     )
-    dual = robust_duality.transport_dual(robust_duality.Transport(values, nominal, radius, cost))
+    dual = robust_transport.transport_dual(
+        robust_transport.Transport(values, nominal, radius, cost)
+    )
     assert found == pytest.approx(float(dual), abs=1e-9)
 
 

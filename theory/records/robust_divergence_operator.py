@@ -60,7 +60,7 @@ def sample_pair(tape: Tape, size: int) -> TwoVectors:
     model = model.replace(transitions=model.transitions / 2 + shares)
     uncertainty = draw_curved(tape, size)
     first, change = instances.values(tape, size, -4.0, 4.0), tape.dyadic(size, 0.25, 4.0)
-    sign = 1.0
+    sign = np.ones(size)
     if tape.integer(0, 1):
         change[:] = change[0]
     else:
@@ -74,7 +74,7 @@ def backed(instance: TwoVectors, values: FloatArray) -> Bounds:
     """Enclose the robust optimality operator at `values`, shape (S,)."""
     mdp = instance.mdp
     least = instance.uncertainty.expectation_bounds(values, mdp.transitions)
-    q = least * mdp.discount + mdp.rewards
+    q = least * mdp.discount + Bounds(mdp.rewards, mdp.rewards)
     return Bounds(q.lower.max(axis=1), q.upper.max(axis=1))
 
 
