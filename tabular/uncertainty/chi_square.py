@@ -17,7 +17,7 @@ from numba import njit
 from rltheory.analysis.arrays import ROW_SUM_TOLERANCE, FloatArray
 from rltheory.analysis.bounds import rounding_error
 from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, run
-from rltheory.tabular.uncertainty.rows import ascending, gather, scratch, sort
+from rltheory.tabular.uncertainty.rows import arguments, gather, scratch, sort
 from rltheory.tabular.uncertainty.sums import (
     ANY_ORDER,
     FLAT,
@@ -39,7 +39,7 @@ class ChiSquare(Ball):
 
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
         """See `UncertaintySet.solve`: exact, so that lower and upper agree."""
-        layout = (*_layout(rows, values), budgets)
+        layout = (*arguments(rows, values), budgets)
         run(partial(_solve, *layout, inner.upper, inner.multiplier, np.empty(0)), rows)
         inner.lower[:] = inner.upper
         return inner
@@ -47,7 +47,7 @@ class ChiSquare(Ball):
     def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
         """See `UncertaintySet.members`."""
         out, spare = np.empty(len(rows.data)), np.empty((2, rows.count))
-        run(partial(_solve, *_layout(rows, values), budgets, *spare, out), rows)
+        run(partial(_solve, *arguments(rows, values), budgets, *spare, out), rows)
         return rows.matrix(out)
 
     def penalised(
@@ -55,14 +55,14 @@ class ChiSquare(Ball):
     ) -> tuple[FloatArray, FloatArray]:
         """See `Ball.penalised`."""
         value, distance = np.empty((2, rows.count))
-        layout = (*_layout(rows, values), multipliers)
+        layout = (*arguments(rows, values), multipliers)
         run(partial(_penalise, *layout, value, distance, np.empty(0)), rows)
         return value, distance
 
     def penalised_members(self, rows: Rows, values: FloatArray, multipliers: FloatArray) -> Any:
         """See `Ball.penalised_members`."""
         out, spare = np.empty(len(rows.data)), np.empty((2, rows.count))
-        run(partial(_penalise, *_layout(rows, values), multipliers, *spare, out), rows)
+        run(partial(_penalise, *arguments(rows, values), multipliers, *spare, out), rows)
         return rows.matrix(out)
 
     def error(
@@ -70,10 +70,6 @@ class ChiSquare(Ball):
     ) -> FloatArray:
         """See `UncertaintySet.error` and `_rounding`."""
         return _rounding(rows, values)
-
-
-def _layout(rows: Rows, values: FloatArray) -> tuple[Any, ...]:
-    return rows.data, rows.starts, rows.columns, values, ascending(rows, values)
 
 
 def _rounding(rows: Rows, values: FloatArray) -> FloatArray:

@@ -19,7 +19,7 @@ from rltheory.analysis.arrays import ROW_SUM_TOLERANCE, FloatArray
 from rltheory.analysis.bounds import rounding_error
 from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, run
 from rltheory.tabular.uncertainty.exponential import tilted
-from rltheory.tabular.uncertainty.rows import ascending, gather, scratch
+from rltheory.tabular.uncertainty.rows import arguments, gather, scratch
 from rltheory.tabular.uncertainty.sums import FLAT, all_on, central_sums, mass_and_sum, support
 
 # Certified gap, relative to the range of the values, at which a row is done.
@@ -38,14 +38,14 @@ class KullbackLeibler(Ball):
 
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
         """See `UncertaintySet.solve`; a good `inner.multiplier` leaves one pass per row."""
-        layout = _layout(rows, values)
+        layout = arguments(rows, values)
         run(partial(_solve, *layout, budgets, inner.lower, inner.upper, inner.multiplier), rows)
         return inner
 
     def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
         """See `UncertaintySet.members`."""
         out = np.empty(len(rows.data))
-        run(partial(_tilt_into, *_layout(rows, values), budgets, inner.multiplier, out), rows)
+        run(partial(_tilt_into, *arguments(rows, values), budgets, inner.multiplier, out), rows)
         return rows.matrix(out)
 
     def penalised(
@@ -53,14 +53,14 @@ class KullbackLeibler(Ball):
     ) -> tuple[FloatArray, FloatArray]:
         """See `Ball.penalised`: -m log E_p[exp(-v / m)]."""
         value, divergence, out = np.empty(rows.count), np.empty(rows.count), np.empty(0)
-        layout = _layout(rows, values)
+        layout = arguments(rows, values)
         run(partial(_penalise, *layout, multipliers, value, divergence, out), rows)
         return value, divergence
 
     def penalised_members(self, rows: Rows, values: FloatArray, multipliers: FloatArray) -> Any:
         """See `Ball.penalised_members`."""
         out, spare = np.empty(len(rows.data)), np.empty((2, rows.count))
-        run(partial(_penalise, *_layout(rows, values), multipliers, *spare, out), rows)
+        run(partial(_penalise, *arguments(rows, values), multipliers, *spare, out), rows)
         return rows.matrix(out)
 
     def error(
@@ -68,10 +68,6 @@ class KullbackLeibler(Ball):
     ) -> FloatArray:
         """See `UncertaintySet.error` and `_rounding`."""
         return _rounding(rows, values)
-
-
-def _layout(rows: Rows, values: FloatArray) -> tuple[Any, ...]:
-    return rows.data, rows.starts, rows.columns, values, ascending(rows, values)
 
 
 def _rounding(rows: Rows, values: FloatArray) -> FloatArray:

@@ -4,6 +4,8 @@ Dense rows share the values and their order, sorted once per sweep; rows of a CS
 their own, sorted among few successors.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -16,6 +18,11 @@ def ascending(rows: Rows, values: FloatArray) -> IntArray:
     if rows.is_sparse:
         return np.empty(0, np.int64)
     return np.argsort(values, kind="stable")
+
+
+def arguments(rows: Rows, values: FloatArray) -> tuple[Any, ...]:
+    """Return what a compiled pass reads: the rows' layout, the values, and their order."""
+    return rows.data, rows.starts, rows.columns, values, ascending(rows, values)
 
 
 @njit(cache=True, nogil=True)

@@ -17,7 +17,7 @@ from scipy import sparse
 from rltheory.analysis.arrays import FloatArray
 from rltheory.tabular.kernels import dot
 from rltheory.tabular.uncertainty.base import Ball, Inner, Rows, rounding, run
-from rltheory.tabular.uncertainty.rows import ascending, gather, scratch, sort
+from rltheory.tabular.uncertainty.rows import arguments, gather, scratch, sort
 
 SUPPORTS = ("simplex", "nominal")
 
@@ -40,8 +40,7 @@ class TotalVariation(Ball):
 
     def solve(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Inner:
         """See `UncertaintySet.solve`: exact, so that lower and upper agree."""
-        order, lowest = ascending(rows, values), self._lowest(values)
-        layout = (rows.data, rows.starts, rows.columns, values, order, lowest)
+        layout = (*arguments(rows, values), self._lowest(values))
         run(partial(_strip, *layout, budgets, inner.upper, inner.multiplier), rows)
         inner.lower[:] = inner.upper
         return inner
@@ -54,9 +53,8 @@ class TotalVariation(Ball):
 
     def members(self, rows: Rows, values: FloatArray, budgets: FloatArray, inner: Inner) -> Any:
         """See `UncertaintySet.members`."""
-        order, lowest = ascending(rows, values), self._lowest(values)
         data, moved, target = rows.data.copy(), np.zeros(rows.count), np.zeros(rows.count, np.int64)
-        layout = (rows.data, rows.starts, rows.columns, values, order, lowest)
+        layout = (*arguments(rows, values), self._lowest(values))
         run(partial(_strip_into, *layout, budgets, data, moved, target), rows)
         return moved_to(rows, data, moved, target)
 
