@@ -6,10 +6,10 @@ optimal discounted occupancy measure. Source: Puterman (1994), section 6.9.
 
 import numpy as np
 from scipy import sparse
-from scipy.optimize import linprog
 
 from rltheory.analysis.arrays import check_range
 from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.policy_iteration import policy_iteration
 from rltheory.tabular.solution import Solution, certified_solution
 
 
@@ -21,7 +21,8 @@ def linear_programming(mdp: DiscountedMDP, *, tolerance: float = 1e-8) -> Soluti
     are polished by policy evaluation where HiGHS' feasibility tolerance left a wider gap.
     Raises RuntimeError with HiGHS' message if the program was not solved.
     """
-    from rltheory.tabular.policy_iteration import policy_iteration
+    # A third of a second that only this solver should cost.
+    from scipy.optimize import linprog
 
     check_range(tolerance, "tolerance", 0.0, np.inf)
     pairs = np.flatnonzero(mdp.available.ravel())
