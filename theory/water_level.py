@@ -3,7 +3,7 @@
 Mass stripped from a state of value v lowers an action at the rate discount * (v - min v), so every
 action sinks convexly and piecewise linearly in the budget spent on it. The adversary pushes all
 actions down to one level; the agent mixes those at the level by the inverses of their rates.
-Source: Ho, Petrik and Wiesemann (2021), section 4; Wiesemann, Kuhn and Rustem (2013), section 4.
+Source: Ho, Petrik and Wiesemann (2021); Wiesemann, Kuhn and Rustem (2013).
 """
 
 from fractions import Fraction

@@ -132,7 +132,7 @@ PROPAGATION = Theorem(
         r"\pi_{j+1} \in \mathcal{G}V_j,\; V_j = (T_{\pi_j})^m V_{j-1} + \epsilon_j"
     ),
     hypotheses=(
-        r"$\|\epsilon_j\|_\infty \le \varepsilon$",
+        r"$\|\epsilon_j\|_\infty \le \varepsilon$; $\mathcal{G}V$: any policy greedy for $V$",
         r"$m \in \{1, 2, 3, \infty\}$ evaluation sweeps; $m = \infty$ evaluates exactly",
     ),
     kind="inequality",

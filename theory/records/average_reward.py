@@ -199,7 +199,10 @@ LAURENT = Theorem(
         r"V_\gamma = (1+\rho)\Bigl(\frac{g}{\rho} + h - \rho Dh\Bigr) + \rho^2 D^2 V_\gamma,"
         r"\qquad \rho = \frac{1-\gamma}{\gamma},\; D = (I - P + P^*)^{-1} - P^*,\; h = Dr"
     ),
-    hypotheses=(r"$0 < \gamma < 1$", "one recurrent class"),
+    hypotheses=(
+        r"$0 < \gamma < 1$",
+        r"one recurrent class; all rows of $P^*$ are its stationary distribution, $g = P^* r$",
+    ),
     kind="identity",
     sample=sample_chain,
     sides=laurent_sides,

@@ -201,7 +201,8 @@ STRONG_DUALITY = Theorem(
         r"V \ge r + \gamma P V\}"
     ),
     hypotheses=(
-        "the maximum is taken over all deterministic policies one by one, the vertices",
+        r"$\mathcal{X}_\rho$ the flows of occupancy/flow-polytope; the maximum is taken over all "
+        "deterministic policies one by one, its vertices",
         "the minimum is attained by $V^*$, found by exact policy iteration",
     ),
     kind="identity",

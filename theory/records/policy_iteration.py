@@ -175,7 +175,10 @@ LENGTH = Theorem(
         r"\#\{\text{improvements}\} \le n\,(A-1)\left\lceil \frac{1}{1-\gamma}"
         r"\log\frac{1}{1-\gamma} \right\rceil"
     ),
-    hypotheses=("Howard's rule, from any deterministic policy", r"$0 < \gamma < 1$"),
+    hypotheses=(
+        "$n$ states with $A$ actions each; Howard's rule, from any deterministic policy",
+        r"$0 < \gamma < 1$",
+    ),
     kind="inequality",
     sample=sample_start,
     sides=length_sides,

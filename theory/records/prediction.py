@@ -96,7 +96,10 @@ SIMULATION = Theorem(
         r"{(1-\gamma)\,(1-\gamma(1-\varepsilon_P))},\qquad "
         r"\varepsilon_P = \max_s \tfrac12\|P(s) - P'(s)\|_1"
     ),
-    hypotheses=(r"rewards in $[0, 1]$ in both models", "one policy, two models of it"),
+    hypotheses=(
+        r"rewards in $[0, 1]$ in both models, $\varepsilon_R = \max_s |r(s) - r'(s)|$",
+        "one policy, two models of it",
+    ),
     kind="inequality",
     sample=sample_chains,
     sides=simulation_sides,

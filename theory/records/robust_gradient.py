@@ -85,7 +85,8 @@ GRADIENT = Theorem(
         r"+ \rho\,\delta_{\arg\min V_\rho}"
     ),
     hypotheses=(
-        r"(s,a)-rectangular contamination of weight $\rho$",
+        r"(s,a)-rectangular contamination of weight $\rho$; $\pi_\theta$ moves from one policy "
+        "straight towards another",
         r"$\arg\min_s V_\rho^{\pi_\theta}(s)$ is a single state",
         r"$d$ discounted visits, $\sum_t \gamma^t \Pr(s_t = s)$, under the worst kernel",
     ),

@@ -208,7 +208,8 @@ DETERMINISTIC = Theorem(
         r"V^{\pi'} \quad\text{in every state},\qquad V^\pi = \min_{P \in \mathcal{U}} V^{\pi, P}"
     ),
     hypotheses=(
-        r"$\mathcal{U} = \prod_{s,a} \mathcal{U}_{s,a}$, all deterministic policies tried",
+        r"$\mathcal{U} = \prod_{s,a} \mathcal{U}_{s,a}$, all deterministic policies tried; $T$ the "
+        "robust optimality operator",
     ),
     kind="identity",
     sample=sample_robust,

@@ -157,7 +157,7 @@ LADDER = Theorem(
         r"\min_{\mathrm{KL}(q\|p) \le \log\frac1\alpha} q \cdot v \le "
         r"\min_{\chi^2(q\|p) \le \frac1\alpha - 1} q \cdot v \le \min_{q \le p/\alpha} q \cdot v"
     ),
-    hypotheses=(r"$p(\arg\min v) < \alpha < 1$",),
+    hypotheses=(r"$p(\arg\min v) < \alpha < 1$, the least value on the support of $p$",),
     kind="inequality",
     sample=sample_ladder,
     sides=ladder_sides,

@@ -63,7 +63,10 @@ LIPSCHITZ = Theorem(
         r"\min\{\operatorname{sp}(V_\rho), \operatorname{sp}(V_{\rho'})\}\,\mathbf{1},"
         r"\qquad \rho \le \rho'"
     ),
-    hypotheses=("total variation (half the L1 distance), the same radius for every row",),
+    hypotheses=(
+        r"$V_\rho$ the robust optimum; total variation (half the L1 distance), the same radius for "
+        "every row",
+    ),
     kind="inequality",
     sample=sample_radii,
     sides=lipschitz_sides,

@@ -91,6 +91,9 @@ SOFT_RATE = Theorem(
         r" - \log\pi^{(0)}\|_\infty\Bigr)"
     ),
     hypotheses=(
+        r"$\pi^{(t+1)} \propto (\pi^{(t)})^{1-\alpha}\exp(\alpha\,Q^{(t)}_\tau/\tau)$, "
+        r"$\alpha = \eta\tau/(1-\gamma)$",
+        r"$Q^{(t)}_\tau$ are the soft action values of $\pi^{(t)}$",
         r"$0 < \eta \le (1-\gamma)/\tau$; at the upper end it is soft policy iteration",
         r"$\pi^{(0)}$ uniform, exact evaluation",
     ),
