@@ -209,12 +209,14 @@ def _tilt_into(  # type: ignore[no-untyped-def]
             all_on(p, v, low, mass / least, q)
         else:
             centre = total / mass
-            low_end, _, beta, rate = _row(
-                p, v, mass, centre, low, high - low, radius, multiplier[i]
-            )
+            # A value is known to the square of the rate's error, a member only to that error: one
+            # more Newton step than `_solve` takes.
+            width = high - low
+            _, _, beta, _ = _row(p, v, mass, centre, low, width, radius, multiplier[i])
+            low_end, _, beta, rate = _row(p, v, mass, centre, low, width, radius, beta)
             # The last Newton step is the better rate, unless rounding was all there was to it.
             value, kept = _mixed(p, v, mass, centre, low, radius, 1.0 / beta)
-            if value - low_end > _GAP * (high - low):
+            if value - low_end > _GAP * width:
                 other, kept_then = _mixed(p, v, mass, centre, low, radius, rate)
                 if other < value:
                     beta, kept = 1.0 / rate, kept_then
