@@ -2,7 +2,7 @@
 
 The adversary picks one kernel of the family, once and for all. The worst case of a policy is then
 an exact minimum over evaluations. The best policy is hard to find in general (Wiesemann, Kuhn and
-Rustem 2013, section 3), but the family lies between two things that are not: its rectangular
+Rustem 2013), but the family lies between two things that are not: its rectangular
 hull, in which every state and action draws its row from any member (Iyengar 2005), bounds the
 optimum from below, and each member's own optimum bounds it from above.
 """

@@ -71,7 +71,7 @@ def robust_value_iteration(
 
     Returns a RobustSolution: lower <= V* <= upper elementwise. `converged` is False if
     `max_iterations` or the rounding floor came first. Raises ValueError or TypeError by name.
-    Source: Iyengar (2005), Theorem 3.2; Wiesemann, Kuhn and Rustem (2013), Theorem 3.
+    Source: Iyengar (2005), Theorem 3.2; Wiesemann, Kuhn and Rustem (2013).
     """
     check_range(tolerance, "tolerance", 0.0, np.inf)
     check_positive_integer(max_iterations, "max_iterations")
@@ -102,7 +102,7 @@ def robust_evaluate_policy(
     to the value from above. arithmetic: "float" or "rational", as `robust_policy_iteration`.
     Returns a RobustSolution whose policy is the given one.
     Raises ValueError or TypeError by name. Source: Iyengar (2005), section 3; Nilim and
-    El Ghaoui (2005), section 3.
+    El Ghaoui (2005).
     """
     check_range(tolerance, "tolerance", 0.0, np.inf)
     check_positive_integer(max_iterations, "max_iterations")

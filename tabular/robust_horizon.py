@@ -1,6 +1,6 @@
 """Robust backward induction for finite-horizon MDPs, with both players certified.
 
-Source: Iyengar (2005), Theorem 2.1; Nilim and El Ghaoui (2005), Theorem 1.
+Source: Iyengar (2005), section 2; Nilim and El Ghaoui (2005).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def robust_backward_induction(
     The adversary chooses a kernel of the set at every step. policy: (H, S) action indices or
     (H, S, A) rows; terminal_values: (S,), zeros by default.
     Returns values (H + 1, S) with lower <= V <= upper. Raises ValueError or TypeError by name.
-    Source: Iyengar (2005), Theorem 2.1.
+    Source: Iyengar (2005), section 2.
     """
     values = np.zeros((mdp.horizon + 1, mdp.states))
     if terminal_values is not None:

@@ -4,7 +4,7 @@ Under (s,a)-rectangularity the adversary moves each row within its own radius, a
 maximum of inner problems. Under s-rectangularity the actions of a state share the radius, and the
 backup is a saddle point (`tabular.saddle`). Both return a lower and an upper value of the backup,
 so that residuals certify the fixed point. Sources: Iyengar (2005), Theorem 3.2; Wiesemann, Kuhn
-and Rustem (2013), section 4.
+and Rustem (2013).
 """
 
 from __future__ import annotations

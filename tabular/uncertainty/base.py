@@ -4,7 +4,7 @@ The inner problem of a nominal row p is inf over q in U(p) of q . v. A set solve
 a kernel in one compiled pass that returns, for each row, a lower bound (a dual value), an upper
 bound (the value of a member of the set) and the multiplier of the budget, so that every use of a
 set inherits a certificate. The Bellman operators on top (`tabular.robust`) know nothing else.
-Sources: Iyengar (2005), section 3; Nilim and El Ghaoui (2005), sections 4 and 5.
+Sources: Iyengar (2005), section 3; Nilim and El Ghaoui (2005).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ inf over sum (q - p)^2 / p <= rho of q . v is attained by q proportional to p (e
 p . v - sqrt(rho Var_p(v)) as long as nothing is truncated. The dual is concave in eta,
 eta - sqrt((1 + rho) E_p[(eta - v)_+^2]), and quadratic under the root between two values, so that
 solving one piece exactly and moving to the piece that the solution lies in ends after a few passes.
-Sources: Iyengar (2005), section 3.2; Duchi and Namkoong (2021).
+Sources: Iyengar (2005), section 4; Duchi and Namkoong (2021).
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Intervals of probabilities, and the L-infinity ball, which is one around the nominal row.
 
 All lower bounds are taken first; what is missing to 1 fills the states by ascending value up to
-their upper bounds. Source: Givan, Leach and Dean (2000); Nilim and El Ghaoui (2005), section 4.
+their upper bounds. Source: Givan, Leach and Dean (2000); Nilim and El Ghaoui (2005).
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ inf over KL(q, p) <= rho of q . v = sup over beta > 0 of -beta log E_p[exp(-v / 
 attained by q proportional to p exp(-v / beta) with KL(q, p) = rho, unless all mass can go to the
 least value. Every beta gives a lower bound, and curvature bounds what a better one could gain, so
 that a row whose beta is known from the previous sweep costs one pass of exponentials.
-Sources: Iyengar (2005), section 3.2; Nilim and El Ghaoui (2005), section 5. The penalised form is
+Sources: Iyengar (2005), section 4; Nilim and El Ghaoui (2005). The penalised form is
 the entropic risk measure.
 """
 

@@ -2,7 +2,7 @@
 
 inf over TV(q, p) <= rho of q . v moves rho of mass from the largest values to the smallest one; the
 dual is max over alpha of E_p[min(v, alpha)] - rho (alpha - min v). TV means half the L1 distance.
-Sources: Iyengar (2005), section 3; Ho, Petrik and Wiesemann (2018); the values are sorted once per
+Sources: Iyengar (2005), section 4; Ho, Petrik and Wiesemann (2018); the values are sorted once per
 sweep, so that a row costs one inner product and the states that it loses.
 """
 
