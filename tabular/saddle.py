@@ -4,7 +4,8 @@ With f_a(b) the worst value of action a at budget b, convex and nonincreasing, t
 minimises max_a f_a(b_a), or sum_a pi_a f_a(b_a) against a fixed policy, over budgets that sum to at
 most rho. Each inner solve gives a supporting line of every f_a. The lines' own problem is solved
 exactly: its value bounds the true one from below, its budgets are the next to be tried, and
-what they yield bounds it from above. Sources: Kelley (1960); Wiesemann, Kuhn and Rustem (2013); Ho, Petrik and Wiesemann (2021) for the water level.
+what they yield bounds it from above. Sources: Kelley (1960); Wiesemann, Kuhn and Rustem (2013); Ho,
+Petrik and Wiesemann (2021) for the water level.
 """
 
 from collections.abc import Callable
