@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache, partial
 from os import PathLike
 from pathlib import Path
@@ -28,15 +29,18 @@ class Store:
     def prepare(self) -> None:
         """Create the file and its folder if needed, and drop a half-written last line.
 
-        Raises OSError if it cannot be written.
+        Raises OSError if it cannot be written, ValueError if it is not a run log: such a file is
+        left as it is.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a+b") as file:
             file.seek(0)
             content = file.read()
             whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                file.truncate(whole)
+            if not _may_begin_a_result(content[whole:]):
+                raise ValueError(f"{self.path} is not a run log; move it away or name another")
+            self.results()
+            file.truncate(whole)
 
     def append(self, result: Result) -> None:
         """Write one result and have it on disk before returning."""
@@ -51,12 +55,12 @@ class Store:
 
         Raises ValueError naming the line that is not a result, OSError if there is no file.
         """
-        whole, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")
+        *lines, _ = self.path.read_bytes().split(b"\n")
         found = []
-        for number, line in enumerate(whole.split("\n") if whole else [], start=1):
+        for number, line in enumerate(lines, start=1):
             try:
                 found.append(decode_result(json.loads(line)))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise ValueError(f"{self.path}, line {number} is not a result: {error}") from None
         return found
 
@@ -72,6 +76,11 @@ class Store:
             if result.budget == budget and result.seed == seed
         }
         return [done[key] for key in stamps.items() if key in done]
+
+
+def _may_begin_a_result(line: bytes) -> bool:
+    start = f'{{"{fields(Result)[0].name}": "'.encode()
+    return line[: len(start)] == start[: len(line)]
 
 
 def fingerprint(theorem: Theorem) -> str:

@@ -5,14 +5,17 @@ Everything here is plain data. Numbers in JSON keep their bits; infinities are w
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, get_args
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from rltheory.theory.sides import Comparison, Kind
 
 Verdict = Literal["holds (exact)", "holds (certified bound)", "holds", "refuted", "untested"]
+
+_Record = TypeVar("_Record")
 
 EXISTENTIAL: tuple[Kind, ...] = ("separation", "counterexample")
 """Kinds that claim some instance; the others claim something of every instance."""
@@ -119,55 +122,50 @@ def encode(record: Instance | Result | Attempt) -> dict[str, Any]:
     return dict(plain(asdict(record)))
 
 
-def decode_instance(data: Mapping[str, Any]) -> Instance:
+def decode_instance(data: Any) -> Instance:
     """Return the Instance that `encode` wrote.
 
     Raises ValueError naming the field that is missing or wrong.
     """
-    values = _fields(Instance, data)
-    values["comparison"] = _build(Comparison, values["comparison"], _COMPARISON_NUMBERS)
-    try:
-        values["seed"] = tuple(int(x) for x in values["seed"])
-        values["vector"] = tuple(float(x) for x in values["vector"])
-        values["size"] = int(values["size"])
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"the instance's seed, vector or size is not numeric: {error}") from None
-    return Instance(**values)
+    return _build(Instance, data)
 
 
-def decode_result(data: Mapping[str, Any]) -> Result:
+def decode_result(data: Any) -> Result:
     """Return the Result that `encode` wrote. Raises ValueError naming the field that is wrong."""
-    values = _fields(Result, data)
-    if values["verdict"] not in get_args(Verdict):
-        raise ValueError(f"verdict is {values['verdict']!r}; expected one of {get_args(Verdict)}")
-    for name in ("attempt", "control"):
-        attempt = _fields(Attempt, values[name])
-        worst = attempt["worst"]
-        attempt["worst"] = None if worst is None else decode_instance(worst)
-        attempt["failed_tape"] = tuple(float(x) for x in attempt["failed_tape"])
-        values[name] = Attempt(**_numbers(attempt, ("tightness", "resolution", "ceiling")))
-    return Result(**values)
+    return _build(Result, data)
 
 
-_COMPARISON_NUMBERS = ("margin", "relative", "tightness", "resolution")
-
-
-def _build(kind: type[Comparison], data: Any, numbers: tuple[str, ...]) -> Comparison:
-    return kind(**_numbers(_fields(kind, data), numbers))
-
-
-def _fields(kind: type, data: Any) -> dict[str, Any]:
+def _build(kind: type[_Record], data: Any) -> _Record:
     if not isinstance(data, Mapping):
         raise ValueError(f"expected an object holding a {kind.__name__}; got {data!r:.60}")
-    names = [entry.name for entry in fields(kind)]
-    missing = [name for name in names if name not in data]
-    if missing:
-        raise ValueError(f"not a {kind.__name__}: {missing[0]!r} is missing")
-    return {name: data[name] for name in names}
+    values = {}
+    for name, expected in get_type_hints(kind).items():
+        if name not in data:
+            raise ValueError(f"not a {kind.__name__}: {name!r} is missing")
+        values[name] = _read(expected, data[name], name)
+    return kind(**values)
 
 
-def _numbers(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return values | {name: float(values[name]) for name in names}
+def _read(expected: Any, value: Any, name: str) -> Any:
+    """Return a JSON value as the type that a field is annotated with."""
+    origin, inner = get_origin(expected), get_args(expected)
+    if is_dataclass(expected) and isinstance(expected, type):
+        return _build(expected, value)
+    if origin is UnionType:
+        return None if value is None else _read(inner[0], value, name)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_read(inner[0], entry, name) for entry in value)
+    if origin is Mapping and isinstance(value, Mapping):
+        return dict(value)
+    if origin is Literal and value in inner:
+        return value
+    # `plain` writes infinities as text.
+    if expected is float and (type(value) in (int, float) or value in ("inf", "-inf", "nan")):
+        return float(value)
+    if type(value) is expected:
+        return value
+    wanted = f"one of {inner}" if origin is Literal else getattr(expected, "__name__", expected)
+    raise ValueError(f"{name} is {value!r:.60}; expected {wanted}")
 
 
 def plain(value: Any) -> Any:
