@@ -38,20 +38,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; errors are one line on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        parsed = _parser(arguments[0] if arguments else "").parse_args(arguments)
-        return int(parsed.run(parsed))
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
+        status = _run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
     except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_output()
         return 141
     except KeyboardInterrupt:
         print("rltheory: interrupted", file=sys.stderr)
         return 130
+    except MemoryError as error:
+        print(f"rltheory: not enough memory: {_one_line(error)}", file=sys.stderr)
+        return 2
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"rltheory: {_one_line(error)}", file=sys.stderr)
+        if isinstance(error, OSError):
+            _abandon_output()
         return 2
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        parsed = _parser(arguments[0] if arguments else "").parse_args(arguments)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    return int(parsed.run(parsed))
+
+
+def _abandon_output() -> None:
+    """Drop what cannot be written, if stdout is the trouble: Python would complain at the end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser(command: str) -> argparse.ArgumentParser:

@@ -45,12 +45,14 @@ def run(arguments: argparse.Namespace) -> int:
     from rltheory.analysis.plotting import writable_folder
     from rltheory.cli import figures, verify
     from rltheory.paper_figures import registry
+    from rltheory.tabular.files import prepare
     from rltheory.theory.report import report
 
     start = time.perf_counter()
     folder = writable_folder(arguments.out)
     jobs = joblib.cpu_count() if arguments.jobs is None else arguments.jobs
     store, pictures = folder / "verify.jsonl", writable_folder(folder / "figures")
+    prepare(folder / "report.html")
     print(f"theorems, at the {arguments.budget} budget:", flush=True)
     verdict = verify.run(
         argparse.Namespace(

@@ -3,7 +3,6 @@
 import argparse
 import ast
 import importlib
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from rltheory.analysis.arrays import check_range
 from rltheory.cli.answer import Model, describe, save_arrays, summary, write_json
+from rltheory.tabular.files import prepare
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 
 SETS = {
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--out is {arguments.out}; expected a file ending in .npz")
     for target in (arguments.json, arguments.out):
         if target:
-            _check_writable(target)
+            prepare(target)
     model = _read(arguments)
     uncertainty = _uncertainty(arguments, model)
     solver = _solver(arguments, model.mdp, uncertainty)
@@ -258,12 +258,3 @@ def _solver(
     solve = getattr(robust, f"robust_{arguments.method}")
     rectangularity = arguments.rectangularity or "sa"
     return lambda: solve(mdp, uncertainty, rectangularity=rectangularity, tolerance=tolerance)
-
-
-def _check_writable(path: Path) -> None:
-    """Find out before the work, not after it. Raises OSError if `path` cannot be written."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; expected a file to write")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass

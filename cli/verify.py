@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rltheory.tabular.files import prepare, write_lines
 from rltheory.theory import engine, registry
 from rltheory.theory.search import BUDGETS
 from rltheory.theory.theorem import Theorem
@@ -97,7 +98,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Verify; return 0, 1 if a theorem is refuted or untested, 130 if interrupted."""
     chosen = engine.chosen_theorems(arguments.ids)
     if arguments.json:
-        _check_writable(arguments.json)
+        if arguments.json.resolve() == arguments.store.resolve():
+            raise ValueError(f"--json and --store are both {arguments.json}; expected two files")
+        prepare(arguments.json)
     try:
         with _progress(len(chosen)) as advance:
             results = engine.verify(
@@ -124,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
             "seed": arguments.seed,
             "results": [encode(result) for result in results],
         }
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_lines(arguments.json, [json.dumps(document, indent=1)])
         print(f"results in {arguments.json}")
     return 0 if all(result.holds for result in results) else 1
 
@@ -156,15 +159,14 @@ def run_falsify(arguments: argparse.Namespace) -> int:
     """Search for a counterexample; return 1 if the theorem itself is refuted."""
     theorem = registry.find(arguments.id)
     if arguments.json:
-        _check_writable(arguments.json)
+        prepare(arguments.json)
     with _spinner(f"searching for a counterexample to {theorem.id}"):
         refuted, attempt = engine.falsify(
             theorem, role=arguments.role, budget=arguments.budget, seed=arguments.seed
         )
     _print_attempt(theorem, arguments.role, refuted, attempt)
     if arguments.json and attempt.worst:
-        text = json.dumps(encode(attempt.worst), indent=1)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+        write_lines(arguments.json, [json.dumps(encode(attempt.worst), indent=1)])
         print(
             f"instance in {arguments.json}; `rltheory replay {arguments.json}` evaluates it again"
         )
@@ -188,7 +190,7 @@ def read_instance(path: Path) -> Instance:
     """Return the instance in a JSON file. Raises ValueError naming what is missing or wrong."""
     try:
         return decode_instance(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} does not hold an instance: {error}") from None
 
 
@@ -266,13 +268,6 @@ def _print_instance(instance: Instance) -> None:
     print(f"  {found.state}, margin {found.margin:.6g}, tightness {found.tightness:.6g}")
     for name, value in instance.details.items():
         print(f"  {name}: {value}")
-
-
-def _check_writable(path: Path) -> None:
-    """Find out before the work, not after it. Raises OSError if `path` cannot be written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a"):
-        pass
 
 
 @contextlib.contextmanager

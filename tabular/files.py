@@ -84,12 +84,46 @@ def write_lines(path: str | PathLike[str], lines: Iterable[str]) -> None:
 
 @contextmanager
 def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its place only when complete; an older one survives."""
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
+    """Open a file for writing that takes its place only when complete; an older one survives.
+
+    A link keeps pointing at its file, and a device or pipe is written to as it is.
+    """
+    target, partial = _places(path)
+    if partial is None:
+        with target.open("wb") as stream:
+            yield stream
+        return
     try:
         with partial.open("wb") as stream:
             yield stream
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def prepare(path: str | PathLike[str]) -> None:
+    """Make the folder of a file that `replacing` is to write, and find out whether it can.
+
+    To be called before long work. Raises OSError naming the file and the reason.
+    """
+    target, partial = _places(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected a file to write")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if partial is not None:
+            partial.touch()
+            partial.unlink()
+    except FileExistsError:
+        raise OSError(f"{path} cannot be written: {target.parent} is not a folder") from None
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _places(path: str | PathLike[str]) -> tuple[Path, Path | None]:
+    """Return the file meant, and where to write before it is complete: nowhere for a device."""
+    target = Path(path)
+    if target.exists() and not target.is_file() and not target.is_dir():
+        return target, None
+    target = Path(os.path.realpath(target))
+    return target, target.with_name(target.name + ".partial")

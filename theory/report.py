@@ -20,6 +20,7 @@ import jinja2
 import latex2mathml.converter
 from markupsafe import Markup, escape
 
+from rltheory.tabular.files import prepare, write_lines
 from rltheory.theory import registry
 from rltheory.theory.engine import floored
 from rltheory.theory.store import Store, fingerprint
@@ -72,8 +73,8 @@ def report(
     records = registry.theorems() if theorems is None else registry.ordered(theorems)
     page = render(records, log.latest(), _figures(Path(figures)))
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page, encoding="utf-8")
+    prepare(target)
+    write_lines(target, [page.rstrip("\n")])
     return target
 
 

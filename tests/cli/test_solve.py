@@ -223,7 +223,8 @@ def files(tmp_path):
         (["chain", "--out", "{}/answer.txt"], "expected a file ending in .npz"),
         (["chain", "--out", "{}"], "expected a file ending in .npz"),
         (["chain", "--json", "{}"], "is a folder; expected a file to write"),
-        (["chain", "--json", "{}/file/answer.json"], "file"),
+        (["chain", "--json", "{}/file/answer.json"], "answer.json cannot be written: "),
+        (["chain", "--out", f"{{}}/{'a' * 300}.npz"], "File name too long"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(files, capsys, words, message):

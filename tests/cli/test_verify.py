@@ -149,7 +149,11 @@ def test_replay_says_when_the_bits_differ_and_when_a_file_is_damaged(registered,
         "{": "other.json does not hold an instance",
         "[]": "expected an object holding a Instance",
         "{}": "'theorem' is missing",
-        json.dumps(instance | {"vector": ["x"]}): "not numeric",
+        json.dumps(instance | {"vector": ["x"]}): "vector is 'x'; expected float",
+        json.dumps(instance | {"size": 1e400}): "size is inf; expected int",
+        json.dumps(instance | {"theorem": ["x"]}): "theorem is ['x']; expected str",
+        json.dumps(instance | {"details": None}): "details is None",
+        "[" * 100_000: "maximum recursion depth",
         json.dumps(instance | {"vector": [2.0]}): "expected numbers in [0, 1]",
         json.dumps(instance | {"role": "x"}): "role is 'x'",
         json.dumps(instance | {"comparison": {}}): "'state' is missing",
@@ -158,6 +162,25 @@ def test_replay_says_when_the_bits_differ_and_when_a_file_is_damaged(registered,
         Path("other.json").write_text(text)
         assert main(["replay", "other.json"]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_results_and_run_log_are_two_files(registered, capsys):
+    arguments = ["verify", "example/exact", "--json", "run.jsonl", "--store", "./run.jsonl"]
+    assert main(arguments) == 2
+    assert "--json and --store are both run.jsonl" in capsys.readouterr().err
+    assert not Path("run.jsonl").exists()
+
+
+@pytest.mark.parametrize("text", ["notes", "notes\n", '{"a": 1}', "notes\n{", "\xff\n"])
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_a_file_that_is_no_run_log_is_refused_and_left_alone(registered, capsys, text, resume):
+    Path("notes.txt").write_text(text, encoding="latin-1")
+    assert main(["verify", "example/exact", "--store", "notes.txt", *resume]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("rltheory: notes.txt")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert Path("notes.txt").read_text(encoding="latin-1") == text
 
 
 @pytest.mark.parametrize("role", ["control", "sign", "constant"])
@@ -229,7 +252,7 @@ def test_an_interrupted_run_keeps_what_was_done_and_goes_on(tmp_path):
     )
 
     with log.open("a") as file:
-        file.write('{"half a line')
+        file.write('{"theorem": "half a line')
     process = start("--resume")
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0

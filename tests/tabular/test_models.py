@@ -1,5 +1,7 @@
 """Models from elsewhere: the same values as their own library, the same bits from disk."""
 
+import os
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from scipy import sparse as sp
 from strategies import discounted_mdps, episodic_mdps
 
 from rltheory.tabular import DiscountedMDP, EpisodicMDP, policy_iteration, value_iteration
+from rltheory.tabular.files import prepare, write_lines
 from rltheory.tabular.interop import to_pymdptoolbox, to_quantecon
 
 
@@ -95,6 +98,23 @@ def test_a_failed_write_leaves_the_older_file(tmp_path, monkeypatch):
         mdp.replace(discount=0.9).save(path)
     assert DiscountedMDP.load(path).discount == 0.5
     assert [file.name for file in tmp_path.iterdir()] == ["model.npz"]
+
+
+def test_a_link_keeps_pointing_and_a_pipe_is_not_replaced(tmp_path):
+    real, link, pipe = tmp_path / "real", tmp_path / "link", tmp_path / "pipe"
+    real.write_text("old")
+    link.symlink_to(real)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    for path in (link, pipe):
+        prepare(path)
+        write_lines(path, ["new"])
+    assert link.is_symlink()
+    assert real.read_text() == "new\n"
+    assert pipe.is_fifo()
+    assert os.read(reader, 10) == b"new\n"
+    os.close(reader)
+    assert sorted(tmp_path.iterdir()) == [link, pipe, real]
 
 
 def test_a_file_that_is_no_archive_is_refused_by_name(tmp_path):
