@@ -120,13 +120,15 @@ def _row(p, c, radius):  # type: ignore[no-untyped-def]
     deviations sum to at least mean^2: nothing cancels.
     """
     size = len(p)
-    mass = squares = moment = 0.0
+    mass = squares = moment = t = 0.0
     while True:
         mean, scatter = _mean_and_scatter(c[:size])
         gain = mass / size
         if scatter == 0.0:
             return moment, 0.0, gain, np.inf
-        t = np.sqrt(max(radius * radius - gain * mass - squares, 0.0) / scatter)
+        # It grows from set to set, but for the rounding of what the radius has left.
+        left = max(radius * radius - gain * mass - squares, 0.0)
+        t = max(t, np.sqrt(left / scatter))
         kept, lost, lost_squares, lost_moment = _drop(p, c, size, mean, gain, t)
         if kept == size:
             multiplier = radius / t if t > 0.0 else np.sqrt(scatter)

@@ -623,3 +623,14 @@ def test_bad_arguments_are_named(build, message):
 def test_exact_arithmetic_is_offered_for_polyhedral_sets_only(uncertainty):
     with pytest.raises(TypeError, match=f"uncertainty is a {type(uncertainty).__name__}"):
         rational.worst_case(uncertainty, [1.0], [1.0])
+
+
+def test_an_l2_member_stays_a_distribution_where_the_least_values_nearly_tie():
+    # The price is met where the radius is all but used up by the states that lose their mass.
+    values = np.array([2.0, 0.999999998, 4.62071048e-10, 2.0, 1.84981142e-10, 0.0])
+    rng = np.random.default_rng(0)
+    for nominal in rng.dirichlet(np.ones(6), size=200):
+        expectation, q = Penalised(L2(0.0), 1.0).worst_case(values, nominal)
+        assert q.sum() == pytest.approx(1.0, abs=1e-12)
+        attained = q @ values + np.sqrt(((q - nominal) ** 2).sum())
+        assert attained == pytest.approx(expectation, abs=1e-12)
