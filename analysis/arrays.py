@@ -15,6 +15,9 @@ IntArray = NDArray[np.int64]
 
 ROW_SUM_TOLERANCE = 1e-9
 
+LARGEST = 1e150
+"""Values may be this large: sums of their squares still fit a float."""
+
 
 def as_float_array(
     argument: ArrayLike, name: str, shape: Sequence[int | None] | None = None
@@ -25,7 +28,10 @@ def as_float_array(
     Raises TypeError if it is not numeric, ValueError on a wrong shape.
     """
     try:
-        array = np.ascontiguousarray(argument, dtype=np.float64)
+        given = np.asarray(argument)
+        if given.dtype.kind not in "biufO":
+            raise TypeError(f"entries of type {given.dtype}")
+        array = np.ascontiguousarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} must be an array of real numbers; got {error}") from None
     if np.ndim(argument) == 0:
@@ -58,8 +64,14 @@ def check_finite(array: FloatArray, name: str) -> None:
         raise ValueError(f"{name}[{_index(bad[0])}] is {value}; every entry must be finite")
 
 
-def check_distributions(array: FloatArray, name: str) -> None:
-    """Raise ValueError unless every row (last axis) is a probability distribution.
+def check_magnitude(largest: float, what: str) -> None:
+    """Raise ValueError unless numbers as large as `largest` leave room for their squares."""
+    if not largest <= LARGEST:
+        raise ValueError(f"{what} of up to {largest:.3g}; expected at most {LARGEST:g}")
+
+
+def check_distributions(array: FloatArray, name: str) -> FloatArray:
+    """Return the row sums; raise ValueError unless every row (last axis) is a distribution.
 
     Entries must be finite and nonnegative; each row must sum to 1 within 1e-9.
     """
@@ -67,8 +79,9 @@ def check_distributions(array: FloatArray, name: str) -> None:
     if array.size and array.min() < 0:
         where = np.unravel_index(int(array.argmin()), array.shape)
         raise ValueError(f"{name}[{_index(where)}] is {array[where]}; probabilities must be >= 0")
-    sums = array.sum(axis=-1)
+    sums: FloatArray = np.asarray(array.sum(axis=-1))
     check_row_sums(sums, name, np.ones(sums.shape, dtype=bool))
+    return sums
 
 
 def check_row_sums(sums: FloatArray, name: str, required: NDArray[np.bool_]) -> None:
@@ -118,12 +131,15 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 def as_generator(seed: int | np.random.Generator) -> np.random.Generator:
     """Return a Generator from an explicit integer seed, or the Generator itself.
 
-    Raises TypeError for None: every source of randomness here is named by its caller.
+    Raises TypeError for None, as every source of randomness here is named by its caller, and
+    ValueError for a negative seed.
     """
     if isinstance(seed, np.random.Generator):
         return seed
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise TypeError(f"seed must be an integer or a numpy Generator; got {seed!r}")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; expected an integer of at least 0")
     return np.random.default_rng(int(seed))
 
 

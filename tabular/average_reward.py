@@ -4,16 +4,16 @@ For any v, min(Tv - v) <= g* <= max(Tv - v) elementwise (Puterman 1994, Theorem 
 kernel is mixed with the identity, which removes periodicity and scales the gain by a known factor.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray, check_range
 from rltheory.analysis.bounds import Bounds, down, up
 from rltheory.tabular.kernels import action_values
-from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.mdp import DiscountedMDP, check_solve
 from rltheory.tabular.policies import greedy
-from rltheory.tabular.solution import sweep_error
+from rltheory.tabular.solution import Certifier
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def relative_value_iteration(
     Returns an AverageRewardSolution. Raises ValueError for a bad argument.
     Source: White (1963); Puterman (1994), section 8.5.
     """
-    check_range(tolerance, "tolerance", 0.0, np.inf)
+    check_solve(mdp, tolerance, max_iterations)
     check_range(laziness, "laziness", 1e-6, 1 - 1e-6)
     values = np.zeros(mdp.states)
     for iteration in range(1, max_iterations + 1):
@@ -62,5 +62,7 @@ def _gain_bounds(mdp: DiscountedMDP, values: FloatArray, step: FloatArray) -> Bo
     # A gain needs rows of mass one: what is missing or too much counts as an error of the sweep.
     leak = max(abs(float(mdp.row_mass.lower) - 1), abs(float(mdp.row_mass.upper) - 1))
     largest = float(np.abs(values).max())
-    error = sweep_error(mdp, values) + leak * largest
+    # The sweep has no discount.
+    sweep = replace(Certifier.of(mdp, 0.0), discount=1.0)
+    error = sweep.error(values) + leak * largest
     return Bounds(down(down(step.min()) - error), up(up(step.max()) + error))

@@ -45,7 +45,7 @@ def american_put(
     prices = american_put_prices(horizon, start=start, up=up, down=down)
     chance = check_range(probability, "probability", 0.0, 1.0)
     money = check_range(discount, "discount", 0.0, 1.0)
-    check_finite(np.asarray(strike, dtype=np.float64), "strike")
+    check_finite(as_float_array(strike, "strike", ()), "strike")
     chains, nodes = np.size(start), len(prices)
     gone = nodes
     time, lattice, ups = _lattice(horizon, chains)
@@ -72,6 +72,8 @@ def american_put_prices(
     first = np.atleast_1d(as_float_array(start, "start"))
     if first.ndim != 1 or not len(first) or not (np.isfinite(first) & (first > 0)).all():
         raise ValueError(f"start is {start!r}; expected one positive price or a list of them")
+    check_range(up, "up", 0.0, np.inf)
+    check_range(down, "down", 0.0, np.inf)
     if not 0.0 < down < up < np.inf:
         raise ValueError(f"down is {down} and up is {up}; expected 0 < down < up")
     time, lattice, ups = _lattice(steps, len(first))

@@ -10,11 +10,11 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from rltheory.analysis.arrays import FloatArray, check_range
+from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.bounds import Bounds, rounding_error
 from rltheory.analysis.rational import FractionArray, solve, to_fractions
 from rltheory.tabular.kernels import rounding_depth
-from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.mdp import DiscountedMDP, check_discounted, check_solve
 from rltheory.tabular.policies import as_policy
 from rltheory.tabular.solution import Evaluation, fixed_point_bounds, rounding_floor
 
@@ -37,6 +37,7 @@ def evaluate_policy(
     Returns an Evaluation with lower <= V^pi <= upper. Raises ValueError for a bad policy,
     method or arithmetic. Source: Puterman (1994), section 6.1.
     """
+    check_solve(mdp, tolerance, max_iterations)
     rows = as_policy(policy, mdp.available)
     if arithmetic == "rational":
         exact = rational_policy_value(mdp, rows)
@@ -48,7 +49,6 @@ def evaluate_policy(
         return _certify(mdp, rows, kernel, reward, _solve(kernel, reward, mdp.discount))
     if method != "iterative":
         raise ValueError(f"method is {method!r}; expected 'direct' or 'iterative'")
-    check_range(tolerance, "tolerance", 0.0, np.inf)
     values = np.zeros(mdp.states)
     evaluation = _certify(mdp, rows, kernel, reward, values)
     for _ in range(max_iterations):
@@ -84,6 +84,7 @@ def occupancy_measure(
     `initial` (S,) replaces the MDP's own initial distribution.
     Source: Puterman (1994), section 6.9.2.
     """
+    check_discounted(mdp)
     rows = as_policy(policy, mdp.available)
     start = mdp.initial if initial is None else mdp.replace(initial=initial).initial
     kernel, _ = policy_model(mdp, rows)

@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rltheory.analysis.arrays import ROW_SUM_TOLERANCE, FloatArray, as_float_array
+from rltheory.analysis.arrays import (
+    ROW_SUM_TOLERANCE,
+    FloatArray,
+    as_float_array,
+    check_finite,
+    check_magnitude,
+)
 from rltheory.analysis.bounds import down, rounding_error, up
 from rltheory.analysis.rational import to_fractions
 from rltheory.tabular.kernels import action_values, rounding_depth
-from rltheory.tabular.mdp import EpisodicMDP
+from rltheory.tabular.mdp import EpisodicMDP, check_episodic
 from rltheory.tabular.policies import as_policy, greedy
 
 
@@ -51,11 +57,14 @@ def backward_induction(
     arithmetic: "float" with certified bounds, or "rational" for exact Fractions.
     Raises ValueError for a bad argument. Source: Puterman (1994), section 4.5.
     """
+    check_episodic(mdp)
     last = (
         np.zeros(mdp.states)
         if terminal_values is None
         else as_float_array(terminal_values, "terminal_values", (mdp.states,))
     )
+    check_finite(last, "terminal_values")
+    check_magnitude(float(np.abs(last).max()), "terminal_values holds numbers")
     rows = None if policy is None else as_policy(policy, mdp.available)
     if arithmetic == "rational":
         return _rational(mdp, rows, last)

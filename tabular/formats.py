@@ -1,6 +1,7 @@
 """MDPs on disk: `.npz` archives that read back bit for bit."""
 
 import zipfile
+import zlib
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,24 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from rltheory.analysis.arrays import check_positive_integer
+from rltheory.analysis.arrays import as_float_array, check_positive_integer
 from rltheory.tabular.files import replacing
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 
 _SPARSE = ("data", "indices", "indptr")
+
+# What archives raise whose index, headers or data are damaged: OSError for an impossible place,
+# RuntimeError for a bit that claims encryption, NotImplementedError for another compression.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    AttributeError,
+    TypeError,
+    RuntimeError,
+)
 
 
 def save_npz(path: str | PathLike[str], mdp: DiscountedMDP | EpisodicMDP) -> None:
@@ -42,11 +56,12 @@ def load_npz(path: str | PathLike[str]) -> DiscountedMDP | EpisodicMDP:
 
     Raises FileNotFoundError, or ValueError naming the file if it is not such an archive.
     """
-    try:
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (zipfile.BadZipFile, EOFError, ValueError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path} is not an MDP archive: {error}") from None
+    with Path(path).open("rb") as stream:
+        try:
+            with np.load(stream, allow_pickle=False) as archive:
+                arrays = dict(archive)
+        except _DAMAGE as error:
+            raise ValueError(f"{path} is not an MDP archive: {error}") from None
     kernel = _SPARSE if "data" in arrays else ("transitions",)
     kind = "horizon" if "horizon" in arrays else "discount"
     missing = [name for name in ("rewards", kind, "initial", *kernel) if name not in arrays]
@@ -61,12 +76,14 @@ def load_npz(path: str | PathLike[str]) -> DiscountedMDP | EpisodicMDP:
 def _discounted(arrays: dict[str, Any]) -> DiscountedMDP:
     transitions = arrays.get("transitions")
     if transitions is None:
-        states, actions = arrays["rewards"].shape
+        states, actions = as_float_array(arrays["rewards"], "rewards", (None, None)).shape
         parts = tuple(arrays[name] for name in _SPARSE)
+        for name in ("indices", "indptr"):
+            if not np.issubdtype(arrays[name].dtype, np.integer):
+                raise TypeError(f"{name} holds {arrays[name].dtype}; expected integers")
         transitions = sparse.csr_array(parts, shape=(states * actions, states))
-    return DiscountedMDP(
-        transitions, arrays["rewards"], float(arrays["discount"]), arrays["initial"]
-    )
+    discount = as_float_array(arrays["discount"], "discount", ())
+    return DiscountedMDP(transitions, arrays["rewards"], float(discount), arrays["initial"])
 
 
 def _episodic(arrays: dict[str, Any]) -> EpisodicMDP:

@@ -294,7 +294,9 @@ def _distinct(rng: np.random.Generator, rows: int, below: int, count: int) -> ND
 
 
 def _cells(layout: str | Sequence[str]) -> NDArray[np.str_]:
-    rows = layout.split("/") if isinstance(layout, str) else list(layout)
+    rows = layout.split("/") if isinstance(layout, str) else layout
+    if not isinstance(rows, Sequence) or not all(isinstance(row, str) for row in rows):
+        raise TypeError(f"layout is {layout!r}; expected a string, or a list of them")
     if len({len(row) for row in rows}) != 1 or not rows[0]:
         raise ValueError(f"layout is {rows!r}; expected rows of one length of at least 1")
     cells = np.array([list(row) for row in rows])

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rltheory.analysis.arrays import FloatArray, IntArray, check_positive_integer, check_range
+from rltheory.analysis.arrays import FloatArray, IntArray
 from rltheory.analysis.bounds import Bounds, up
 from rltheory.tabular.kernel_family import (
     KernelFamily,
@@ -25,7 +25,7 @@ from rltheory.tabular.kernel_family import (
     worst_member,
 )
 from rltheory.tabular.kernels import action_values
-from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.mdp import DiscountedMDP, check_solve
 from rltheory.tabular.policies import greedy
 from rltheory.tabular.policy_iteration import policy_iteration
 from rltheory.tabular.robust import robust_evaluate_policy
@@ -102,8 +102,7 @@ def iwocs(
     kernels found. Raises ValueError for a penalised set, TypeError for another adversary.
     Source: Zouitine, Geist and Rachelson (2024), Algorithm 1.
     """
-    check_range(tolerance, "tolerance", 0.0, np.inf)
-    check_positive_integer(max_iterations, "max_iterations")
+    check_solve(mdp, tolerance, max_iterations)
     if policy_step not in POLICY_STEPS:
         raise ValueError(f"policy_step is {policy_step!r}; expected one of {POLICY_STEPS}")
     choose = _rectangular if policy_step == "rectangular" else _min_q

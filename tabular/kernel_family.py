@@ -22,8 +22,6 @@ from rltheory.analysis.arrays import (
     IntArray,
     as_float_array,
     check_finite,
-    check_positive_integer,
-    check_range,
     check_row_sums,
     check_shape,
     read_only,
@@ -31,7 +29,7 @@ from rltheory.analysis.arrays import (
 from rltheory.analysis.bounds import Bounds, down, rounding_error, up
 from rltheory.tabular.evaluation import evaluate_policy
 from rltheory.tabular.kernels import action_values
-from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.mdp import DiscountedMDP, check_discounted, check_solve
 from rltheory.tabular.policies import as_policy, greedy
 from rltheory.tabular.solution import (
     Evaluation,
@@ -100,6 +98,7 @@ class KernelFamily:
 
         Raises ValueError if the shapes differ, or an available action's row is missing.
         """
+        check_discounted(mdp)
         if self.kernels.shape[1:3] != mdp.rewards.shape:
             raise ValueError(
                 f"family has {self.kernels.shape[1]} states and {self.kernels.shape[2]} actions; "
@@ -133,7 +132,7 @@ def static_worst_case(mdp: DiscountedMDP, policy: Any, family: KernelFamily) -> 
     policy: (S,) action indices or (S, A) rows. The MDP's own kernel plays no part unless it is a
     member. Returns a WorstMember; raises ValueError or TypeError by name.
     """
-    return worst_member(family.models(mdp), as_policy(policy, mdp.available))
+    return worst_member(_models(family, mdp), as_policy(policy, mdp.available))
 
 
 def solve_rectangular(
@@ -151,9 +150,14 @@ def solve_rectangular(
     Returns a Solution; the policy is deterministic and attains at least `lower` under every
     member. Source: Iyengar (2005), Theorem 3.2.
     """
-    check_range(tolerance, "tolerance", 0.0, np.inf)
-    check_positive_integer(max_iterations, "max_iterations")
-    return solve_hull(family.models(mdp), tolerance, max_iterations)
+    check_solve(mdp, tolerance, max_iterations)
+    return solve_hull(_models(family, mdp), tolerance, max_iterations)
+
+
+def _models(family: KernelFamily, mdp: DiscountedMDP) -> list[DiscountedMDP]:
+    if not isinstance(family, KernelFamily):
+        raise TypeError(f"family is {family!r:.80}; expected a KernelFamily")
+    return family.models(mdp)
 
 
 def at_initial(mdp: DiscountedMDP, certified: Evaluation | Solution) -> Bounds:

@@ -23,6 +23,7 @@ def frozen_lake(
     success_rate: probability of the intended move on slippery ice, Gymnasium's 1/3 by default.
     """
     settings: dict[str, Any] = {"map_name": map_name, "is_slippery": is_slippery}
+    _check_flag(is_slippery, "is_slippery")
     if success_rate is not None:
         settings["success_rate"] = check_range(success_rate, "success_rate", 0.0, 1.0)
     if map_name not in ("4x4", "8x8"):
@@ -32,11 +33,13 @@ def frozen_lake(
 
 def cliff_walking(*, is_slippery: bool = False, discount: float = 0.99) -> DiscountedMDP:
     """Return Gymnasium's CliffWalking; the last state is the end."""
+    _check_flag(is_slippery, "is_slippery")
     return _toy_text("CliffWalking-v1", discount, is_slippery=is_slippery)
 
 
 def taxi(*, is_rainy: bool = False, discount: float = 0.99) -> DiscountedMDP:
     """Return Gymnasium's Taxi; the last state is the end."""
+    _check_flag(is_rainy, "is_rainy")
     return _toy_text("Taxi-v4", discount, is_rainy=is_rainy)
 
 
@@ -87,6 +90,8 @@ def load(name: str, **parameters: Any) -> DiscountedMDP | EpisodicMDP:
     Raises ValueError for an unknown name, with near matches; TypeError for an unknown parameter,
     with the known ones; and what the model's own function raises for a bad value.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name is {name!r}; expected the name of a model")
     if name not in MODELS:
         near = difflib.get_close_matches(name, MODELS, n=3) or list(MODELS)
         raise ValueError(f"no model is named {name!r}; did you mean {', '.join(near)}?")
@@ -95,6 +100,11 @@ def load(name: str, **parameters: Any) -> DiscountedMDP | EpisodicMDP:
     if unknown:
         raise TypeError(f"{name} has no parameter {unknown[0]!r}; expected one of {known}")
     return MODELS[name](**parameters)
+
+
+def _check_flag(flag: bool, name: str) -> None:
+    if not isinstance(flag, bool):
+        raise TypeError(f"{name} is {flag!r}; expected True or False")
 
 
 def _toy_text(identifier: str, discount: float, **settings: Any) -> DiscountedMDP:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from rltheory.analysis.arrays import check_range
-from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.mdp import DiscountedMDP, check_discounted
 from rltheory.tabular.policy_iteration import policy_iteration
 from rltheory.tabular.solution import Solution, certified_solution
 
@@ -24,6 +24,7 @@ def linear_programming(mdp: DiscountedMDP, *, tolerance: float = 1e-8) -> Soluti
     # A third of a second that only this solver should cost.
     from scipy.optimize import linprog
 
+    check_discounted(mdp)
     check_range(tolerance, "tolerance", 0.0, np.inf)
     pairs = np.flatnonzero(mdp.available.ravel())
     own = sparse.csr_array(
@@ -31,16 +32,20 @@ def linear_programming(mdp: DiscountedMDP, *, tolerance: float = 1e-8) -> Soluti
         shape=(len(pairs), mdp.states),
     )
     rows = sparse.csr_array(mdp.rows)[pairs]
+    rewards = mdp.rewards.ravel()[pairs]
+    # HiGHS takes its tolerances, and what it calls infinite, in absolute terms.
+    _, exponent = np.frexp(np.abs(rewards).max())
     result = linprog(
         np.full(mdp.states, 1.0 / mdp.states),
         A_ub=mdp.discount * rows - own,
-        b_ub=-mdp.rewards.ravel()[pairs],
+        b_ub=-np.ldexp(rewards, -exponent),
         bounds=(None, None),
         method="highs",
     )
     if result.status != 0:
         raise RuntimeError(f"HiGHS did not solve the program: {result.message}")
-    solution = certified_solution(mdp, result.x, int(result.nit), tolerance)
+    values = np.ldexp(result.x, exponent)
+    solution = certified_solution(mdp, values, int(result.nit), tolerance)
     if solution.converged:
         return solution
     return policy_iteration(mdp, tolerance=tolerance, initial_policy=solution.actions)

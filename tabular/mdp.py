@@ -21,6 +21,7 @@ from rltheory.analysis.arrays import (
     as_float_array,
     check_distributions,
     check_finite,
+    check_magnitude,
     check_positive_integer,
     check_range,
     check_row_sums,
@@ -38,6 +39,9 @@ Transitions = Any
 
 _MDP = TypeVar("_MDP", "DiscountedMDP", "EpisodicMDP")
 
+# More than the rounding of a row's sum, so that certificates can tell the product from 1.
+_LEAST_LOSS = 1e-12
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DiscountedMDP:
@@ -46,7 +50,7 @@ class DiscountedMDP:
     transitions: (S, A, S) dense, or CSR of shape (S * A, S) with row s * A + a;
         rows of available actions sum to 1 within 1e-9.
     rewards: (S, A), finite; -inf marks an unavailable action; every state has an available one.
-    discount: in [0, 1).
+    discount: in [0, 1); its product with the heaviest row's sum at most 1 - 1e-12.
     initial: (S,) distribution over states; uniform where not given.
 
     Raises ValueError or TypeError naming the argument, the expectation and what came.
@@ -64,12 +68,14 @@ class DiscountedMDP:
         available = check_rewards(rewards)
         states, actions = rewards.shape
         if sparse.issparse(self.transitions):
-            transitions = _as_csr(self.transitions, states, actions, available)
+            transitions, sums = _as_csr(self.transitions, states, actions, available)
         else:
             transitions = as_float_array(self.transitions, "transitions", (states, actions, states))
-            _check_kernel(transitions, available)
+            sums = _check_kernel(transitions, available)
             transitions = read_only(transitions)
         discount = check_range(self.discount, "discount", 0.0, 1.0, include_high=False)
+        heaviest = float(sums.max(where=available, initial=0.0))
+        _check_values_exist(_largest(rewards, available), discount, heaviest)
         object.__setattr__(self, "transitions", transitions)
         object.__setattr__(self, "rewards", read_only(rewards))
         object.__setattr__(self, "discount", discount)
@@ -199,19 +205,21 @@ class EpisodicMDP:
     initial: FloatArray = field(default=None)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
-        rewards = np.asarray(self.rewards, dtype=np.float64)
+        rewards = _as_broadcast(self.rewards, "rewards")
         if rewards.ndim != 3:
             raise ValueError(
                 f"rewards has shape {rewards.shape}; expected (horizon, states, actions)"
             )
         available = check_rewards(rewards)
         horizon, states, actions = rewards.shape
-        transitions = np.asarray(self.transitions, dtype=np.float64)
+        transitions = _as_broadcast(self.transitions, "transitions")
         check_shape(transitions, "transitions", (horizon, states, actions, states))
         if transitions.strides[0] == 0 and rewards.strides[0] == 0:
             _check_kernel(transitions[0], available[0])
         else:
             _check_kernel(transitions, available)
+        total = horizon * _largest(rewards, available)
+        check_magnitude(total, "rewards added over the horizon give values")
         object.__setattr__(self, "transitions", read_only(transitions))
         object.__setattr__(self, "rewards", read_only(rewards))
         object.__setattr__(self, "initial", _as_initial(self.initial, states))
@@ -265,6 +273,25 @@ class EpisodicMDP:
         return f"EpisodicMDP(horizon={self.horizon}, states={self.states}, actions={self.actions})"
 
 
+def check_discounted(mdp: Any) -> None:
+    """Raise TypeError unless the argument `mdp` is a DiscountedMDP."""
+    if not isinstance(mdp, DiscountedMDP):
+        raise TypeError(f"mdp is {mdp!r:.80}; expected a DiscountedMDP")
+
+
+def check_episodic(mdp: Any) -> None:
+    """Raise TypeError unless the argument `mdp` is an EpisodicMDP."""
+    if not isinstance(mdp, EpisodicMDP):
+        raise TypeError(f"mdp is {mdp!r:.80}; expected an EpisodicMDP")
+
+
+def check_solve(mdp: Any, tolerance: float, max_iterations: int) -> None:
+    """Check what every iterative solver takes. Raises TypeError or ValueError by name."""
+    check_discounted(mdp)
+    check_range(tolerance, "tolerance", 0.0, np.inf)
+    check_positive_integer(max_iterations, "max_iterations")
+
+
 def check_rewards(rewards: FloatArray) -> NDArray[np.bool_]:
     """Check rewards (..., S, A) and return the mask of available actions.
 
@@ -298,10 +325,10 @@ def _load(path: str | PathLike[str], kind: type[_MDP]) -> _MDP:
     return mdp
 
 
-def _check_kernel(transitions: FloatArray, available: NDArray[np.bool_]) -> None:
+def _check_kernel(transitions: FloatArray, available: NDArray[np.bool_]) -> FloatArray:
+    """Return the row sums of a dense kernel, once it is found to be one."""
     if available.all():
-        check_distributions(transitions, "transitions")
-        return
+        return check_distributions(transitions, "transitions")
     check_finite(transitions, "transitions")
     if transitions.min() < 0:
         where = np.unravel_index(int(transitions.argmin()), transitions.shape)
@@ -309,21 +336,54 @@ def _check_kernel(transitions: FloatArray, available: NDArray[np.bool_]) -> None
         raise ValueError(
             f"transitions[{index}] is {transitions[where]}; probabilities must be >= 0"
         )
-    check_row_sums(transitions.sum(axis=-1), "transitions", available)
+    sums: FloatArray = transitions.sum(axis=-1)
+    check_row_sums(sums, "transitions", available)
+    return sums
 
 
-def _as_csr(matrix: Any, states: int, actions: int, available: NDArray[np.bool_]) -> Any:
+def _check_values_exist(largest: float, discount: float, heaviest: float) -> None:
+    """Raise ValueError unless rewards of that size have values, with room for their squares."""
+    if discount * heaviest > 1.0 - _LEAST_LOSS:
+        raise ValueError(
+            f"discount is {discount!r} and the heaviest row of transitions sums to {heaviest!r}; "
+            f"expected a product of at most 1 - {_LEAST_LOSS:g}"
+        )
+    check_magnitude(largest / (1.0 - discount), "rewards over 1 - discount give values")
+
+
+def _largest(rewards: FloatArray, available: NDArray[np.bool_]) -> float:
+    high = rewards.max(where=available, initial=0.0)
+    return float(max(high, -rewards.min(where=available, initial=0.0)))
+
+
+def _as_broadcast(argument: Any, name: str) -> FloatArray:
+    """Return a float array, whose steps may share memory: no copy spells them out."""
+    if isinstance(argument, np.ndarray) and argument.dtype == np.float64:
+        return argument
+    return as_float_array(argument, name)
+
+
+def _as_csr(
+    matrix: Any, states: int, actions: int, available: NDArray[np.bool_]
+) -> tuple[Any, FloatArray]:
+    """Return a kernel as CSR and its row sums (S, A), once it is found to be one."""
     check_shape(matrix, "transitions", (states * actions, states))
     csr = sparse.csr_array(matrix)
+    try:
+        # Compiled sweeps trust the indices.
+        csr.check_format(full_check=True)
+    except ValueError as error:
+        raise ValueError(f"transitions is not a valid CSR array: {error}") from None
     data = as_float_array(csr.data, "transitions.data")
     check_finite(data, "transitions.data")
     if len(data) and data.min() < 0:
         raise ValueError(f"transitions holds the entry {data.min()}; probabilities must be >= 0")
-    check_row_sums(np.asarray(csr.sum(axis=1)).reshape(states, actions), "transitions", available)
+    sums = np.asarray(csr.sum(axis=1)).reshape(states, actions)
+    check_row_sums(sums, "transitions", available)
     view = sparse.csr_array((data, csr.indices, csr.indptr), shape=csr.shape)
     for part in ("data", "indices", "indptr"):
         setattr(view, part, read_only(getattr(view, part)))
-    return view
+    return view, sums
 
 
 def _as_initial(initial: Any, states: int) -> FloatArray:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from rltheory.analysis.arrays import FloatArray, IntArray, check_positive_integer, check_range
+from rltheory.analysis.arrays import FloatArray, IntArray, check_positive_integer
 from rltheory.analysis.rational import FractionArray, to_fractions
 from rltheory.tabular.evaluation import evaluate_policy, rational_policy_value
 from rltheory.tabular.kernels import greedy_sweep, policy_bellman
-from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.mdp import DiscountedMDP, check_solve
 from rltheory.tabular.policies import as_policy, greedy, one_hot
 from rltheory.tabular.solution import Certifier, Solution, certified_solution
 from rltheory.tabular.value_iteration import initial_vector
@@ -35,8 +35,7 @@ def policy_iteration(
     Returns a Solution; raises ValueError for a bad argument.
     Source: Puterman (1994), Theorems 6.4.2 and 6.4.6.
     """
-    check_range(tolerance, "tolerance", 0.0, np.inf)
-    check_positive_integer(max_iterations, "max_iterations")
+    check_solve(mdp, tolerance, max_iterations)
     start = (
         mdp.rewards.argmax(axis=1)
         if initial_policy is None
@@ -80,7 +79,7 @@ def modified_policy_iteration(
     left as it was, below the tolerance. Returns a Solution.
     Source: Puterman and Shin (1978); Puterman (1994), section 6.5.
     """
-    check_range(tolerance, "tolerance", 0.0, np.inf)
+    check_solve(mdp, tolerance, max_iterations)
     check_positive_integer(sweeps, "sweeps")
     certifier = Certifier.of(mdp, tolerance)
     values = initial_vector(mdp, initial_values)

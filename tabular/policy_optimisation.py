@@ -27,7 +27,7 @@ from rltheory.analysis.simplex import EUCLIDEAN, KL, MirrorMap, mirror_map, proj
 from rltheory.tabular.evaluation import evaluate_policy, occupancy_measure
 from rltheory.tabular.kernel_family import at_initial
 from rltheory.tabular.kernels import action_values
-from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.mdp import DiscountedMDP, check_discounted
 from rltheory.tabular.policies import as_policy
 from rltheory.tabular.policy_iteration import policy_iteration
 from rltheory.tabular.regularised import Regulariser, regularised_evaluation, regularised_optimum
@@ -76,6 +76,7 @@ def policy_gradient(
     state. Returns a PolicyOptimisation; raises ValueError for a bad argument.
     Source: Agarwal et al. (2021), Theorems 4.1 and 5.1.
     """
+    check_discounted(mdp)
     steps = _steps(step, iterations)
     start = _initial_policy(mdp, initial_policy)
     if parametrisation == "softmax":
@@ -120,6 +121,7 @@ def natural_policy_gradient(
     Returns a PolicyOptimisation; raises ValueError for a bad argument.
     Source: Agarwal et al. (2021), Theorem 5.3; Cen et al. (2022), Theorem 1.
     """
+    check_discounted(mdp)
     steps = _steps(step, iterations)
     weight = _weight(regularisation)
     check_range(steps.max(), "step", 0.0, (1.0 - mdp.discount) / weight if weight else np.inf)
@@ -150,6 +152,7 @@ def mirror_descent(
     Returns a PolicyOptimisation; raises ValueError for a bad argument.
     Source: Xiao (2022), section 4; Lan (2023), Algorithm 1.
     """
+    check_discounted(mdp)
     steps = _steps(step, iterations)
     mirror, weight = mirror_map(divergence), _weight(regularisation)
     keeps = 1.0 / (1.0 + steps * weight)
@@ -163,6 +166,7 @@ def softmax_gradient(mdp: DiscountedMDP, parameters: ArrayLike) -> FloatArray:
     whose logits are ignored. Raises ValueError for a wrong shape or a logit that is not finite.
     Source: Agarwal et al. (2021), equation (10).
     """
+    check_discounted(mdp)
     logits = as_float_array(parameters, "parameters", mdp.rewards.shape)
     check_finite(logits, "parameters")
     policy = softmax(np.where(mdp.available, logits, -np.inf))
@@ -176,6 +180,7 @@ def direct_gradient(mdp: DiscountedMDP, policy: Any) -> FloatArray:
     entry, off the simplex too: only differences along a row matter. policy: (S, A) rows.
     Raises ValueError for a bad policy. Source: Agarwal et al. (2021), equation (8).
     """
+    check_discounted(mdp)
     rows = as_policy(policy, mdp.available)
     return _direct_gradient(mdp, rows, _action_values(mdp, rows))
 

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from rltheory.analysis.arrays import FloatArray, check_positive_integer, check_range
+from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.bounds import Bounds
 from rltheory.analysis.rational import to_fractions
 from rltheory.tabular import robust_rational
 from rltheory.tabular.evaluation import evaluate_policy, policy_mass
-from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.mdp import DiscountedMDP, check_solve
 from rltheory.tabular.policies import as_policy
 from rltheory.tabular.robust_operator import Backup, RobustOperator
 from rltheory.tabular.robust_rational import RationalModel
@@ -73,8 +73,7 @@ def robust_value_iteration(
     `max_iterations` or the rounding floor came first. Raises ValueError or TypeError by name.
     Source: Iyengar (2005), Theorem 3.2; Wiesemann, Kuhn and Rustem (2013).
     """
-    check_range(tolerance, "tolerance", 0.0, np.inf)
-    check_positive_integer(max_iterations, "max_iterations")
+    check_solve(mdp, tolerance, max_iterations)
     operator = _operator(mdp, uncertainty, rectangularity)
     values = initial_vector(mdp, initial_values)
 
@@ -104,8 +103,7 @@ def robust_evaluate_policy(
     Raises ValueError or TypeError by name. Source: Iyengar (2005), section 3; Nilim and
     El Ghaoui (2005).
     """
-    check_range(tolerance, "tolerance", 0.0, np.inf)
-    check_positive_integer(max_iterations, "max_iterations")
+    check_solve(mdp, tolerance, max_iterations)
     rows = as_policy(policy, mdp.available)
     operator = _operator(mdp, uncertainty, rectangularity)
     if _is_rational(arithmetic, operator):
@@ -141,8 +139,7 @@ def robust_policy_iteration(
     Raises ValueError or TypeError by name.
     Source: Kaufman and Schaefer (2013); Ho, Petrik and Wiesemann (2021), partial policy iteration.
     """
-    check_range(tolerance, "tolerance", 0.0, np.inf)
-    check_positive_integer(max_iterations, "max_iterations")
+    check_solve(mdp, tolerance, max_iterations)
     operator = _operator(mdp, uncertainty, rectangularity)
     if _is_rational(arithmetic, operator):
         best = robust_rational.optimum(RationalModel.of(mdp, uncertainty), max_iterations)

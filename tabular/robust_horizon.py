@@ -12,10 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from rltheory.analysis.arrays import ROW_SUM_TOLERANCE, FloatArray, as_float_array, check_finite
+from rltheory.analysis.arrays import (
+    ROW_SUM_TOLERANCE,
+    FloatArray,
+    as_float_array,
+    check_finite,
+    check_magnitude,
+)
 from rltheory.analysis.bounds import down, up
 from rltheory.tabular.finite_horizon import EpisodicSolution
-from rltheory.tabular.mdp import EpisodicMDP
+from rltheory.tabular.mdp import EpisodicMDP, check_episodic
 from rltheory.tabular.policies import as_policy
 from rltheory.tabular.robust_operator import RobustOperator
 from rltheory.tabular.uncertainty.base import UncertaintySet
@@ -51,10 +57,12 @@ def robust_backward_induction(
     Returns values (H + 1, S) with lower <= V <= upper. Raises ValueError or TypeError by name.
     Source: Iyengar (2005), section 2.
     """
+    check_episodic(mdp)
     values = np.zeros((mdp.horizon + 1, mdp.states))
     if terminal_values is not None:
         values[-1] = as_float_array(terminal_values, "terminal_values", (mdp.states,))
         check_finite(values[-1], "terminal_values")
+        check_magnitude(float(np.abs(values[-1]).max()), "terminal_values holds numbers")
     lower, upper = values.copy(), values.copy()
     rows = None if policy is None else as_policy(policy, mdp.available)
     q = np.empty(mdp.rewards.shape)

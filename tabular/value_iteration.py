@@ -14,11 +14,11 @@ from rltheory.analysis.arrays import (
     FloatArray,
     as_float_array,
     check_finite,
+    check_magnitude,
     check_positive_integer,
-    check_range,
 )
 from rltheory.tabular.kernels import bellman, gauss_seidel
-from rltheory.tabular.mdp import DiscountedMDP
+from rltheory.tabular.mdp import DiscountedMDP, check_solve
 from rltheory.tabular.solution import Certifier, Solution, certified_solution
 
 METHODS = ("jacobi", "gauss_seidel", "anderson")
@@ -45,7 +45,7 @@ def value_iteration(
     came first. Raises ValueError for an unknown method or a bad argument.
     Source: Puterman (1994), sections 6.3.2, 6.3.3 and Theorem 6.6.3.
     """
-    check_range(tolerance, "tolerance", 0.0, np.inf)
+    check_solve(mdp, tolerance, max_iterations)
     values = initial_vector(mdp, initial_values)
     if method == "jacobi":
         values, iterations = _jacobi(mdp, values, tolerance, max_iterations)
@@ -64,6 +64,7 @@ def initial_vector(mdp: DiscountedMDP, initial_values: FloatArray | None) -> Flo
         return np.zeros(mdp.states)
     values = as_float_array(initial_values, "initial_values", (mdp.states,))
     check_finite(values, "initial_values")
+    check_magnitude(float(np.abs(values).max()), "initial_values holds numbers")
     return values.copy()
 
 

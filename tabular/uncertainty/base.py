@@ -24,6 +24,7 @@ from rltheory.analysis.arrays import (
     as_float_array,
     check_distributions,
     check_finite,
+    check_magnitude,
     read_only,
 )
 from rltheory.analysis.bounds import Bounds, down, rounding_error, up
@@ -173,6 +174,7 @@ class UncertaintySet(ABC):
     ) -> tuple[Rows, FloatArray, FloatArray, Inner, tuple[int, ...]]:
         vector = as_float_array(values, "values", (None,))
         check_finite(vector, "values")
+        check_magnitude(float(np.abs(vector).max(initial=0.0)), "values holds numbers")
         kernel = as_float_array(nominal, "nominal")
         if kernel.ndim == 0 or kernel.shape[-1] != len(vector) or not len(vector):
             raise ValueError(

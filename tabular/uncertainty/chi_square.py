@@ -84,7 +84,8 @@ def _rounding(rows: Rows, values: FloatArray) -> FloatArray:
     """
     largest = float(np.abs(values).max(initial=0.0))
     magnitude = (largest + 8.0 * float(np.ptp(values))) * (1.0 + ROW_SUM_TOLERANCE)
-    return np.full(rows.count, rounding_error(rows.longest + 32, magnitude))
+    flat = min(FLAT, float(np.ptp(values)))  # what counting values as equal may cost
+    return np.full(rows.count, rounding_error(rows.longest + 32, magnitude) + flat)
 
 
 @njit(cache=True, nogil=True, fastmath=ANY_ORDER)

@@ -83,7 +83,8 @@ def _rounding(rows: Rows, values: FloatArray) -> FloatArray:
     largest = float(np.abs(values).max(initial=0.0))
     spread_of_values = float(np.ptp(values)) if len(values) else 0.0
     magnitude = (largest + 8.0 * spread_of_values) * (1.0 + ROW_SUM_TOLERANCE)
-    return np.full(rows.count, rounding_error(rows.longest + 64, magnitude))
+    flat = min(FLAT, spread_of_values)  # what counting values as equal may cost
+    return np.full(rows.count, rounding_error(rows.longest + 64, magnitude) + flat)
 
 
 @njit(cache=True, nogil=True)

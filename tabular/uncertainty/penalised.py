@@ -21,6 +21,7 @@ from rltheory.tabular.uncertainty.base import (
 )
 from rltheory.tabular.uncertainty.chi_square import ChiSquare
 from rltheory.tabular.uncertainty.kullback_leibler import KullbackLeibler
+from rltheory.tabular.uncertainty.sums import FLAT
 from rltheory.tabular.uncertainty.total_variation import TotalVariation
 
 
@@ -39,7 +40,11 @@ class Penalised(UncertaintySet):
     def __post_init__(self) -> None:
         if not isinstance(self.ball, Ball):
             raise TypeError(f"ball is {self.ball!r}; expected a set with a radius, such as L2(0.0)")
-        object.__setattr__(self, "penalty", parameter(self.penalty, "penalty"))
+        penalty = parameter(self.penalty, "penalty")
+        small = penalty[(penalty > 0) & (penalty < FLAT)]
+        if isinstance(self.ball, ChiSquare) and small.size:
+            raise ValueError(f"penalty holds {small.max()}; expected 0 or at least {FLAT:g}")
+        object.__setattr__(self, "penalty", penalty)
 
     @property
     def moves_anywhere(self) -> bool:  # type: ignore[override]

@@ -5,6 +5,7 @@ from math import inf
 from numba import njit
 
 # Values that differ by less count as equal: the squares of their differences would underflow.
+# What that may cost is in the sets' bounds of their errors.
 FLAT = 1e-140
 ANY_ORDER = {"reassoc", "contract", "nsz"}
 
