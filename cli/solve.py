@@ -134,6 +134,8 @@ def _read(arguments: argparse.Namespace) -> Model:
     from rltheory.tabular.library import load
 
     if arguments.discount is not None:
+        if "discount" in parameters:
+            raise ValueError("--discount is given, and --set discount too; expected one of them")
         parameters["discount"] = arguments.discount
     mdp = load(arguments.model, **parameters)
     return Model(mdp, arguments.model, None, None, *_grid(arguments.model, parameters))
@@ -149,7 +151,7 @@ def _parameters(settings: list[str]) -> dict[str, Any]:
             raise ValueError(f"--set {key} is given twice")
         try:
             parameters[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
             parameters[key] = text
     return parameters
 
@@ -249,6 +251,8 @@ def _solver(
 
     arguments.method = arguments.method or "value_iteration"
     tolerance = 1e-8 if arguments.tolerance is None else arguments.tolerance
+    if not 0.0 < tolerance < np.inf:
+        raise ValueError(f"--tolerance is {tolerance:g}; expected a positive number")
     if uncertainty is None:
         planners = importlib.import_module("rltheory.tabular")
         return lambda: getattr(planners, arguments.method)(mdp, tolerance=tolerance)

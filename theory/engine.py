@@ -47,8 +47,7 @@ def verify(
     """
     chosen = chosen_theorems(ids)
     budget_named(budget)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; expected an integer of at least 0")
+    _check_seed(seed)
     if resume and store is None:
         raise ValueError("resume needs the store that holds the earlier results")
     stamps = {theorem.id: fingerprint(theorem) for theorem in chosen}
@@ -96,6 +95,7 @@ def falsify(
     """
     record = registry.find(theorem) if isinstance(theorem, str) else theorem
     limits = budget_named(budget)
+    _check_seed(seed)
     attacked = variant(record, role)
     own = role == "theorem"
     attempt = attack(attacked, limits, seed, role=role, stop=not own)
@@ -188,6 +188,11 @@ def chosen_theorems(ids: str | Iterable[str | Theorem]) -> tuple[Theorem, ...]:
     patterns = [item for item in wanted if isinstance(item, str)]
     named = registry.select(patterns) if patterns or not records else ()
     return registry.ordered([*records, *(t for t in named if t not in records)])
+
+
+def _check_seed(seed: int) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; expected an integer of at least 0")
 
 
 def _run(

@@ -164,7 +164,7 @@ def test_the_arrays_of_the_solution_are_kept(tmp_path):
 
 
 def test_a_gap_above_the_tolerance_is_said_and_is_exit_status_1(capsys):
-    assert run("river_swim", "--tolerance", "0") == 1
+    assert run("river_swim", "--tolerance", "1e-300") == 1
     assert "MORE than the tolerance" in capsys.readouterr().out
 
 
@@ -202,7 +202,17 @@ def files(tmp_path):
         (["{}/one.npz", "--set", "seed=1"], "a .npz file has no parameters"),
         (["{}/one.npz", "--discount", "1.5"], "discount is 1.5; expected a number in [0, 1)"),
         (["{}/one.npz", "--discount", "nan"], "discount is nan"),
-        (["{}/one.npz", "--tolerance", "-1"], "tolerance is -1"),
+        (["{}/one.npz", "--tolerance", "-1"], "--tolerance is -1"),
+        (["{}/one.npz", "--tolerance", "0"], "--tolerance is 0; expected a positive number"),
+        (["{}/one.npz", "--tolerance", "nan"], "--tolerance is nan"),
+        (["{}/one.npz", "--tolerance", "inf"], "--tolerance is inf"),
+        (["frozen_lake", "--set", "is_slippery=no"], "is_slippery is 'no'; expected True or False"),
+        (["gridworld", "--set", "layout=5"], "layout is 5; expected a string"),
+        (["garnet", "--set", "seed=-1"], "seed is -1; expected an integer of at least 0"),
+        (["garnet", "--set", "states=10**12"], "states is '10**12'"),
+        (["random", "--set", "states=10000000"], "not enough memory: "),
+        (["chain", "--discount", "0.9", "--set", "discount=0.8"], "expected one of them"),
+        (["chain", "--set", f"states={'[' * 5000}"], "states is '[["),
         (["{}/steps.npz", "--discount", "0.9"], "has a finite horizon and no discount"),
         (["{}/steps.npz", "--method", "policy_iteration"], "solved by backward induction"),
         (["{}/steps.npz", "--tolerance", "1e-3"], "solved by backward induction"),
