@@ -62,9 +62,9 @@ class Interval(UncertaintySet):
     def check(self, rows: Rows, used: NDArray[np.bool_]) -> None:
         """See `UncertaintySet.check`: every used row must admit a distribution."""
         low, high = self.bounds(rows)
-        least, most = (np.asarray(rows.matrix(part).sum(axis=1)) for part in (low, high))
+        least, most = np.empty((2, rows.count))
         crossed = np.zeros(rows.count, dtype=bool)
-        crossed[np.searchsorted(rows.starts, np.flatnonzero(low > high), side="right") - 1] = True
+        run(partial(_survey, low, high, rows.starts, least, most, crossed), rows)
         slack = ROW_SUM_TOLERANCE
         bad = np.flatnonzero(used & (crossed | (least > 1 + slack) | (most < 1 - slack)))
         if len(bad):
@@ -164,6 +164,20 @@ def _filled(
     return out
 
 
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _survey(lows, highs, starts, least, most, crossed, start, stop):  # type: ignore[no-untyped-def]
+    """Write the sums of both bounds of every row, and whether a lower one exceeds its upper one."""
+    for i in range(start, stop):
+        low, high = lows[starts[i] : starts[i + 1]], highs[starts[i] : starts[i + 1]]
+        below = above = 0.0
+        crossings = 0
+        for k in range(len(low)):
+            below += low[k]
+            above += high[k]
+            crossings += 1 if low[k] > high[k] else 0
+        least[i], most[i], crossed[i] = below, above, crossings > 0
+
+
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _taken(low, v, width):  # type: ignore[no-untyped-def]
     """Return sum max(low - width, 0) and the same weighted by v, in the order that vectorises."""
@@ -181,6 +195,11 @@ def _measure(low, high, width, rooms):  # type: ignore[no-untyped-def]
 
     An entry that is more than 1, which a row may hold by its tolerance, can stay as it is.
     """
+    if width == 0.0:
+        # An interval as it stands: without the limits the loop runs at the speed of memory.
+        for k in range(len(low)):
+            rooms[k] = high[k] - low[k]
+        return
     for k in range(len(low)):
         rooms[k] = min(high[k] + width, max(high[k], 1.0)) - max(low[k] - width, 0.0)
 
