@@ -93,7 +93,7 @@ class Certifier:
 
     @staticmethod
     def of(mdp: DiscountedMDP, tolerance: float) -> "Certifier":
-        """Look the constants of an MDP up; takes one sweep the first time, for its row sums."""
+        """Look the constants of an MDP up."""
         largest = _largest(mdp.rewards, mdp.rewards > -np.inf)
         return Certifier(mdp.discount, mdp.row_mass, rounding_depth(mdp.rows), largest, tolerance)
 
