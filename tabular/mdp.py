@@ -29,6 +29,7 @@ from rltheory.analysis.arrays import (
     read_only,
 )
 from rltheory.analysis.bounds import Bounds, down, rounding_error, up
+from rltheory.tabular.kernels import action_values, rounding_depth
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -71,7 +72,8 @@ class DiscountedMDP:
             transitions, sums = _as_csr(self.transitions, states, actions, available)
         else:
             transitions = as_float_array(self.transitions, "transitions", (states, actions, states))
-            sums = _check_kernel(transitions, available)
+            rows = transitions.reshape(states * actions, states)
+            sums = _check_kernel(transitions, _row_sums(rows, rewards.shape), available)
             transitions = read_only(transitions)
         discount = check_range(self.discount, "discount", 0.0, 1.0, include_high=False)
         heaviest = float(sums.max(where=available, initial=0.0))
@@ -112,8 +114,7 @@ class DiscountedMDP:
     @cached_property
     def row_mass(self) -> Bounds:
         """Enclosure of the sums of all available rows as stored, exactly 1 only in theory."""
-        # The sums of the validation, whatever the order of their terms.
-        error = rounding_error(self.states, 1.0 + ROW_SUM_TOLERANCE)
+        error = rounding_error(rounding_depth(self.rows), 1.0 + ROW_SUM_TOLERANCE)
         inside = self._sums[self.available]
         return Bounds(down(inside.min() - error), up(inside.max() + error))
 
@@ -216,9 +217,9 @@ class EpisodicMDP:
         transitions = _as_broadcast(self.transitions, "transitions")
         check_shape(transitions, "transitions", (horizon, states, actions, states))
         if transitions.strides[0] == 0 and rewards.strides[0] == 0:
-            _check_kernel(transitions[0], available[0])
+            _check_kernel(transitions[0], transitions[0].sum(axis=-1), available[0])
         else:
-            _check_kernel(transitions, available)
+            _check_kernel(transitions, transitions.sum(axis=-1), available)
         total = horizon * _largest(rewards, available)
         check_magnitude(total, "rewards added over the horizon give values")
         object.__setattr__(self, "transitions", read_only(transitions))
@@ -326,18 +327,24 @@ def _load(path: str | PathLike[str], kind: type[_MDP]) -> _MDP:
     return mdp
 
 
-def _check_kernel(transitions: FloatArray, available: NDArray[np.bool_]) -> FloatArray:
+def _row_sums(rows: Any, shape: tuple[int, int]) -> FloatArray:
+    """Return the sums (S, A) of rows (S * A, S), to the rounding that a Bellman sweep has."""
+    return action_values(rows, np.zeros(shape), 1.0, np.ones(rows.shape[1]))
+
+
+def _check_kernel(
+    transitions: FloatArray, sums: FloatArray, available: NDArray[np.bool_]
+) -> FloatArray:
     """Return the row sums of a dense kernel, once it is found to be one."""
-    if available.all():
-        return check_distributions(transitions, "transitions")
-    check_finite(transitions, "transitions")
+    # They are NaN or infinite if any entry is.
+    if not np.isfinite(sums).all():
+        check_finite(transitions, "transitions")
     if transitions.min() < 0:
         where = np.unravel_index(int(transitions.argmin()), transitions.shape)
         index = ", ".join(str(int(i)) for i in where)
         raise ValueError(
             f"transitions[{index}] is {transitions[where]}; probabilities must be >= 0"
         )
-    sums: FloatArray = transitions.sum(axis=-1)
     check_row_sums(sums, "transitions", available)
     return sums
 
@@ -379,11 +386,11 @@ def _as_csr(
     check_finite(data, "transitions.data")
     if len(data) and data.min() < 0:
         raise ValueError(f"transitions holds the entry {data.min()}; probabilities must be >= 0")
-    sums = np.asarray(csr.sum(axis=1)).reshape(states, actions)
-    check_row_sums(sums, "transitions", available)
     view = sparse.csr_array((data, csr.indices, csr.indptr), shape=csr.shape)
     for part in ("data", "indices", "indptr"):
         setattr(view, part, read_only(getattr(view, part)))
+    sums = _row_sums(view, (states, actions))
+    check_row_sums(sums, "transitions", available)
     return view, sums
 
 
