@@ -19,6 +19,10 @@ from numba import njit
 from rltheory.tabular.kernels import in_blocks
 
 
+_SETTLING = 0.2
+"""Seconds of rest before a run."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """A target and what was measured: `figure` must be at least, or at most, `bound`."""
@@ -54,6 +58,9 @@ def medians(
         if repeat >= 3 and time.perf_counter() - began > budget:
             break
         for name, run in runs.items():
+            # The thread pools of BLAS and OpenMP spin for a while after a call, on the next one's
+            # time.
+            time.sleep(_SETTLING)
             seconds[name].append(run())
     return {name: statistics.median(times) for name, times in seconds.items()}
 
