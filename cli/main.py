@@ -7,6 +7,7 @@ import argparse
 import importlib
 import importlib.metadata
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -37,6 +38,9 @@ untested; 2 on bad usage or input; 130 if interrupted.
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; errors are one line on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        # Ended by another program, we stop our workers and keep what is done, as on Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = _run(arguments)
         if sys.stdout is not None:
