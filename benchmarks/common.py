@@ -18,7 +18,6 @@ from numba import njit
 
 from rltheory.tabular.kernels import in_blocks
 
-
 _SETTLING = 0.2
 """Seconds of rest before a run."""
 
