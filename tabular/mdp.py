@@ -19,17 +19,24 @@ from rltheory.analysis.arrays import (
     ROW_SUM_TOLERANCE,
     FloatArray,
     as_float_array,
-    check_distributions,
-    check_finite,
     check_magnitude,
     check_positive_integer,
     check_range,
-    check_row_sums,
     check_shape,
     read_only,
 )
 from rltheory.analysis.bounds import Bounds, down, rounding_error, up
-from rltheory.tabular.kernels import action_values, rounding_depth
+from rltheory.tabular.kernels import rounding_depth
+from rltheory.tabular.model_checks import (
+    as_broadcast,
+    as_csr,
+    as_initial,
+    check_kernel,
+    check_rewards,
+    check_values_exist,
+    largest_reward,
+    row_sums,
+)
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -38,9 +45,6 @@ Transitions = Any
 """A dense (S, A, S) float64 array, or a scipy.sparse CSR array of shape (S * A, S)."""
 
 _MDP = TypeVar("_MDP", "DiscountedMDP", "EpisodicMDP")
-
-# More than the rounding of a row's sum, so that certificates can tell the product from 1.
-_LEAST_LOSS = 1e-12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,19 +73,19 @@ class DiscountedMDP:
         available = check_rewards(rewards)
         states, actions = rewards.shape
         if sparse.issparse(self.transitions):
-            transitions, sums = _as_csr(self.transitions, states, actions, available)
+            transitions, sums = as_csr(self.transitions, states, actions, available)
         else:
             transitions = as_float_array(self.transitions, "transitions", (states, actions, states))
             rows = transitions.reshape(states * actions, states)
-            sums = _check_kernel(transitions, _row_sums(rows, rewards.shape), available)
+            sums = check_kernel(transitions, row_sums(rows, rewards.shape), available)
             transitions = read_only(transitions)
         discount = check_range(self.discount, "discount", 0.0, 1.0, include_high=False)
         heaviest = float(sums.max(where=available, initial=0.0))
-        _check_values_exist(_largest(rewards, available), discount, heaviest)
+        check_values_exist(largest_reward(rewards, available), discount, heaviest)
         object.__setattr__(self, "transitions", transitions)
         object.__setattr__(self, "rewards", read_only(rewards))
         object.__setattr__(self, "discount", discount)
-        object.__setattr__(self, "initial", _as_initial(self.initial, states))
+        object.__setattr__(self, "initial", as_initial(self.initial, states))
         object.__setattr__(self, "_sums", sums)
 
     @property
@@ -207,24 +211,24 @@ class EpisodicMDP:
     initial: FloatArray = field(default=None)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
-        rewards = _as_broadcast(self.rewards, "rewards")
+        rewards = as_broadcast(self.rewards, "rewards")
         if rewards.ndim != 3:
             raise ValueError(
                 f"rewards has shape {rewards.shape}; expected (horizon, states, actions)"
             )
         available = check_rewards(rewards)
         horizon, states, actions = rewards.shape
-        transitions = _as_broadcast(self.transitions, "transitions")
+        transitions = as_broadcast(self.transitions, "transitions")
         check_shape(transitions, "transitions", (horizon, states, actions, states))
         if transitions.strides[0] == 0 and rewards.strides[0] == 0:
-            _check_kernel(transitions[0], transitions[0].sum(axis=-1), available[0])
+            check_kernel(transitions[0], transitions[0].sum(axis=-1), available[0])
         else:
-            _check_kernel(transitions, transitions.sum(axis=-1), available)
-        total = horizon * _largest(rewards, available)
+            check_kernel(transitions, transitions.sum(axis=-1), available)
+        total = horizon * largest_reward(rewards, available)
         check_magnitude(total, "rewards added over the horizon give values")
         object.__setattr__(self, "transitions", read_only(transitions))
         object.__setattr__(self, "rewards", read_only(rewards))
-        object.__setattr__(self, "initial", _as_initial(self.initial, states))
+        object.__setattr__(self, "initial", as_initial(self.initial, states))
 
     @staticmethod
     def stationary(
@@ -294,30 +298,6 @@ def check_solve(mdp: Any, tolerance: float, max_iterations: int) -> None:
     check_positive_integer(max_iterations, "max_iterations")
 
 
-def check_rewards(rewards: FloatArray) -> NDArray[np.bool_]:
-    """Check rewards (..., S, A) and return the mask of available actions.
-
-    Raises ValueError for NaN or +inf, for no states or actions, and for a state without an action.
-    """
-    if 0 in rewards.shape:
-        raise ValueError(f"rewards has shape {rewards.shape}; every axis must have length >= 1")
-    available: NDArray[np.bool_] = np.isfinite(rewards)
-    bad = np.argwhere(np.isnan(rewards) | np.isposinf(rewards))
-    if len(bad):
-        where = ", ".join(map(str, bad[0]))
-        raise ValueError(
-            f"rewards[{where}] is {rewards[tuple(bad[0])]}; "
-            "expected a finite number, or -inf for an unavailable action"
-        )
-    empty = np.argwhere(~available.any(axis=-1))
-    if len(empty):
-        where = ", ".join(map(str, empty[0]))
-        raise ValueError(
-            f"rewards[{where}] is -inf for every action; each state needs an available action"
-        )
-    return available
-
-
 def _load(path: str | PathLike[str], kind: type[_MDP]) -> _MDP:
     from rltheory.tabular.formats import load_npz
 
@@ -325,78 +305,3 @@ def _load(path: str | PathLike[str], kind: type[_MDP]) -> _MDP:
     if not isinstance(mdp, kind):
         raise ValueError(f"{path} holds an {type(mdp).__name__}; expected a {kind.__name__}")
     return mdp
-
-
-def _row_sums(rows: Any, shape: tuple[int, int]) -> FloatArray:
-    """Return the sums (S, A) of rows (S * A, S), to the rounding that a Bellman sweep has."""
-    return action_values(rows, np.zeros(shape), 1.0, np.ones(rows.shape[1]))
-
-
-def _check_kernel(
-    transitions: FloatArray, sums: FloatArray, available: NDArray[np.bool_]
-) -> FloatArray:
-    """Return the row sums of a dense kernel, once it is found to be one."""
-    # They are NaN or infinite if any entry is.
-    if not np.isfinite(sums).all():
-        check_finite(transitions, "transitions")
-    if transitions.min() < 0:
-        where = np.unravel_index(int(transitions.argmin()), transitions.shape)
-        index = ", ".join(str(int(i)) for i in where)
-        raise ValueError(
-            f"transitions[{index}] is {transitions[where]}; probabilities must be >= 0"
-        )
-    check_row_sums(sums, "transitions", available)
-    return sums
-
-
-def _check_values_exist(largest: float, discount: float, heaviest: float) -> None:
-    """Raise ValueError unless rewards of that size have values, with room for their squares."""
-    if discount * heaviest > 1.0 - _LEAST_LOSS:
-        raise ValueError(
-            f"discount is {discount!r} and the heaviest row of transitions sums to {heaviest!r}; "
-            f"expected a product of at most 1 - {_LEAST_LOSS:g}"
-        )
-    check_magnitude(largest / (1.0 - discount), "rewards over 1 - discount give values")
-
-
-def _largest(rewards: FloatArray, available: NDArray[np.bool_]) -> float:
-    high = rewards.max(where=available, initial=0.0)
-    return float(max(high, -rewards.min(where=available, initial=0.0)))
-
-
-def _as_broadcast(argument: Any, name: str) -> FloatArray:
-    """Return a float array, whose steps may share memory: no copy spells them out."""
-    if isinstance(argument, np.ndarray) and argument.dtype == np.float64:
-        return argument
-    return as_float_array(argument, name)
-
-
-def _as_csr(
-    matrix: Any, states: int, actions: int, available: NDArray[np.bool_]
-) -> tuple[Any, FloatArray]:
-    """Return a kernel as CSR and its row sums (S, A), once it is found to be one."""
-    check_shape(matrix, "transitions", (states * actions, states))
-    csr = sparse.csr_array(matrix)
-    try:
-        # Compiled sweeps trust the indices.
-        csr.check_format(full_check=True)
-    except ValueError as error:
-        raise ValueError(f"transitions is not a valid CSR array: {error}") from None
-    data = as_float_array(csr.data, "transitions.data")
-    check_finite(data, "transitions.data")
-    if len(data) and data.min() < 0:
-        raise ValueError(f"transitions holds the entry {data.min()}; probabilities must be >= 0")
-    view = sparse.csr_array((data, csr.indices, csr.indptr), shape=csr.shape)
-    for part in ("data", "indices", "indptr"):
-        setattr(view, part, read_only(getattr(view, part)))
-    sums = _row_sums(view, (states, actions))
-    check_row_sums(sums, "transitions", available)
-    return view, sums
-
-
-def _as_initial(initial: Any, states: int) -> FloatArray:
-    if initial is None:
-        return np.asarray(read_only(np.full(states, 1.0 / states)))
-    array = as_float_array(initial, "initial", (states,))
-    check_distributions(array, "initial")
-    return np.asarray(read_only(array))
