@@ -132,8 +132,14 @@ def save(
     for kind, content in contents.items():
         path = target / f"{name}.{kind}"
         part = target / f".{name}.{kind}.{os.getpid()}"
-        part.write_bytes(content)
-        part.replace(path)
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OSError(f"{str(path)!r} cannot be written: {reason}") from None
+        finally:
+            part.unlink(missing_ok=True)
         paths[kind] = path
     return paths
 

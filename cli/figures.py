@@ -78,7 +78,7 @@ def draw_all(
     for name, seconds, trouble in _outcomes(names, folder, scale, seed, jobs):
         if trouble:
             failures.append(name)
-            print(f"{name} failed:\n{trouble}", file=sys.stderr, flush=True)
+            print(f"{name} failed: {trouble}", file=sys.stderr, flush=True)
         else:
             print(f"{folder / name}.png  {seconds:.1f} s", flush=True)
     return failures
@@ -103,10 +103,15 @@ def _outcomes(
 
 
 def _draw(name: str, folder: Path, scale: str, seed: int) -> tuple[str, float, str]:
-    """Return the name, the seconds it took, and the traceback of a failure, empty if none."""
+    """Return the name, the seconds it took, and what failed: empty if nothing did.
+
+    The traceback shows it, or one line where the system refused.
+    """
     start = time.perf_counter()
     try:
         registry.render(name, folder, scale=scale, seed=seed)
+    except OSError as error:
+        return name, time.perf_counter() - start, str(error)
     except Exception:
-        return name, time.perf_counter() - start, traceback.format_exc()
+        return name, time.perf_counter() - start, "\n" + traceback.format_exc()
     return name, time.perf_counter() - start, ""

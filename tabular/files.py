@@ -89,16 +89,28 @@ def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     A link keeps pointing at its file, and a device or pipe is written to as it is.
     """
     target, partial = _places(path)
-    if partial is None:
-        with target.open("wb") as stream:
-            yield stream
-        return
+    with naming(target):
+        if partial is None:
+            with target.open("wb") as stream:
+                yield stream
+            return
+        try:
+            with partial.open("wb") as stream:
+                yield stream
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: str | PathLike[str]) -> Iterator[None]:
+    """Add the file's name to errors of the system that come without one, as on a full disk."""
     try:
-        with partial.open("wb") as stream:
-            yield stream
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.strerror and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def prepare(path: str | PathLike[str]) -> None:

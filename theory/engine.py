@@ -7,6 +7,7 @@ spared a false statement proves nothing about a true one.
 import importlib.metadata
 import platform
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
@@ -210,13 +211,21 @@ def _run(
         workers = joblib.Parallel(
             n_jobs=min(count, len(theorems)), batch_size=1, return_as="generator_unordered"
         )
+        found = workers(tasks)
         try:
-            yield from workers(tasks)
+            # `yield from` would close them itself, and with a warning.
+            for result in found:  # noqa: UP028
+                yield result
         except BrokenProcessPool as error:
             raise ChildProcessError(
                 f"a worker process was lost ({' '.join(str(error).split())[:200]}); "
                 "what a store holds is kept, and resume goes on from there"
             ) from error
+        finally:
+            with warnings.catch_warnings():
+                # Of tasks cancelled: whoever stops early knows that.
+                warnings.simplefilter("ignore", UserWarning)
+                found.close()
 
 
 def _refuted(theorem: Theorem, attempt: Attempt, witness: Attempt | None = None) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 import rltheory.analysis
 import rltheory.tabular
+from rltheory.tabular.files import naming
 from rltheory.theory.theorem import Theorem
 from rltheory.theory.verdict import Result, decode_result, encode
 
@@ -45,7 +46,7 @@ class Store:
     def append(self, result: Result) -> None:
         """Write one result and have it on disk before returning."""
         line = json.dumps(encode(result), ensure_ascii=False, allow_nan=False)
-        with self.path.open("a", encoding="utf-8") as file:
+        with naming(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
             file.flush()
             os.fsync(file.fileno())

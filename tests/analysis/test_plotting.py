@@ -1,8 +1,11 @@
 """The style keeps curves apart, and saved files depend on their content alone."""
 
 import csv
+import errno
 import itertools
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +109,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file' cannot be written"):
         plotting.writable_folder(tmp_path / "file")
+
+
+def test_a_full_disk_is_named_and_leaves_no_half_written_file(tmp_path, monkeypatch):
+    def full(path, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with plotting.style():
+        figure, _ = plotting.panels()
+        with pytest.raises(OSError, match=r"name\.csv' cannot be written: No space left"):
+            plotting.save(figure, [{"x": 1}], {}, tmp_path, "name")
+    assert not list(tmp_path.iterdir())
 
 
 def test_columns_are_selected_by_value():

@@ -1,6 +1,9 @@
 """Every verdict is reached by a theorem that deserves it, and by the same bits every time."""
 
+import errno
 import json
+import os
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -277,6 +280,19 @@ def test_resuming_takes_nothing_from_another_seed_budget_or_source(tmp_path):
     verify([changed], budget="quick", store=path, resume=True)
     assert len(Store(path).results()) == 4
     assert Store(path).latest()["example/exact"].fingerprint == fingerprint(changed)
+
+
+def test_a_full_disk_is_named_and_stops_the_workers_quietly(tmp_path, monkeypatch):
+    def full(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        with pytest.raises(OSError, match="No space left") as caught:
+            verify(["bellman/*"], budget="quick", store=tmp_path / "run.jsonl", jobs=2)
+    assert not heard
+    assert caught.value.filename == str(tmp_path / "run.jsonl")
 
 
 def test_a_damaged_store_is_named_with_its_line(tmp_path):
