@@ -77,7 +77,8 @@ class DiscountedMDP:
         else:
             transitions = as_float_array(self.transitions, "transitions", (states, actions, states))
             rows = transitions.reshape(states * actions, states)
-            sums = check_kernel(transitions, row_sums(rows, rewards.shape), available)
+            sums = row_sums(rows, rewards.shape)
+            check_kernel(transitions, sums, available)
             transitions = read_only(transitions)
         discount = check_range(self.discount, "discount", 0.0, 1.0, include_high=False)
         heaviest = float(sums.max(where=available, initial=0.0))

@@ -51,10 +51,8 @@ def row_sums(rows: Any, shape: tuple[int, int]) -> FloatArray:
     return action_values(rows, np.zeros(shape), 1.0, np.ones(rows.shape[1]))
 
 
-def check_kernel(
-    transitions: FloatArray, sums: FloatArray, available: NDArray[np.bool_]
-) -> FloatArray:
-    """Return the row sums of a dense kernel, once it is found to be one."""
+def check_kernel(transitions: FloatArray, sums: FloatArray, available: NDArray[np.bool_]) -> None:
+    """Raise ValueError unless a dense array with these row sums is a kernel."""
     # They are NaN or infinite if any entry is.
     if not np.isfinite(sums).all():
         check_finite(transitions, "transitions")
@@ -65,7 +63,6 @@ def check_kernel(
             f"transitions[{index}] is {transitions[where]}; probabilities must be >= 0"
         )
     check_row_sums(sums, "transitions", available)
-    return sums
 
 
 def check_values_exist(largest: float, discount: float, heaviest: float) -> None:

@@ -5,7 +5,7 @@ discounts of 1/16; sparse and deterministic rows occur.
 """
 
 from rltheory.analysis.arrays import FloatArray
-from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
+from rltheory.tabular.mdp import DiscountedMDP
 from rltheory.theory.tape import Tape
 
 
@@ -32,30 +32,9 @@ def mdp(
     )
 
 
-def episodic_mdp(
-    tape: Tape,
-    horizon: int,
-    states: int,
-    actions: int,
-    *,
-    rewards: tuple[float, float] = (0.0, 1.0),
-) -> EpisodicMDP:
-    """Return a finite-horizon MDP with a kernel and rewards of its own at every step."""
-    return EpisodicMDP(
-        transitions=tape.simplex((horizon, states, actions, states)),
-        rewards=tape.dyadic((horizon, states, actions), *rewards),
-        initial=tape.simplex(states),
-    )
-
-
 def policy(tape: Tape, states: int, actions: int) -> FloatArray:
     """Return a stochastic policy, shape (states, actions), some rows deterministic."""
     return tape.simplex((states, actions))
-
-
-def episodic_policy(tape: Tape, horizon: int, states: int, actions: int) -> FloatArray:
-    """Return a time-dependent policy, shape (horizon, states, actions)."""
-    return tape.simplex((horizon, states, actions))
 
 
 def values(tape: Tape, states: int, low: float = -8.0, high: float = 8.0) -> FloatArray:
