@@ -1,0 +1,1 @@
+"""Finite games: exact solvers, the CFR and PSRO families, exact exploitability."""
