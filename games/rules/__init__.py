@@ -1,0 +1,1 @@
+"""The games themselves, each a small rules object."""
