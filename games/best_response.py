@@ -1,0 +1,117 @@
+"""Exact best responses and how far a profile is from equilibrium.
+
+NashConv is the sum over players of what a best response gains, exploitability its mean over players
+(in two-player zero-sum games half the sum of the best responses' values), as in Lanctot et al.
+(2017) and Timbers et al. (2022). Both are exact up to the rounding of sums of products.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rltheory.analysis.arrays import FloatArray, read_only
+from rltheory.games import kernels
+from rltheory.games.extensive import ExtensiveGame
+
+
+@dataclass(frozen=True, eq=False)
+class Deviations:
+    """What each player gets by a profile, and at best against the others.
+
+    payoffs, best (players,), in the game's units of payoff.
+    """
+
+    payoffs: FloatArray
+    best: FloatArray
+
+    @property
+    def nash_conv(self) -> float:
+        """The sum over players of the gain of a best response."""
+        return float(np.sum(self.best - self.payoffs))
+
+    @property
+    def exploitability(self) -> float:
+        """NashConv divided by the number of players."""
+        return self.nash_conv / len(self.payoffs)
+
+
+@dataclass(frozen=True, eq=False)
+class BestResponse:
+    """A best response of one player to the others' strategies in a profile.
+
+    strategies (slots,): the profile with the player's part replaced; ties share equally. value:
+    what the player then gets. payoff: what the player got before.
+    """
+
+    player: int
+    strategies: FloatArray
+    value: float
+    payoff: float
+
+
+def deviations(game: ExtensiveGame, strategies: ArrayLike) -> Deviations:
+    """Return every player's payoff and best-response value under a profile, shape (slots,).
+
+    Raises ValueError if `strategies` is not a profile of the game.
+    """
+    profile = game.check_strategies(strategies)
+    reach, worth = np.empty((2, game.slots + game.players))
+    payoffs, best = np.empty((2, game.players))
+    kernels.nash_conv(game.form, profile, reach, worth, np.empty(game.infosets), payoffs, best)
+    return Deviations(read_only(payoffs), read_only(best))
+
+
+def nash_conv(game: ExtensiveGame, strategies: ArrayLike) -> float:
+    """Return the sum over players of the gain of a best response; 0 exactly at equilibria."""
+    return deviations(game, strategies).nash_conv
+
+
+def exploitability(game: ExtensiveGame, strategies: ArrayLike) -> float:
+    """Return NashConv divided by the number of players; 0 exactly at equilibria."""
+    return deviations(game, strategies).exploitability
+
+
+def expected_payoffs(game: ExtensiveGame, strategies: ArrayLike) -> FloatArray:
+    """Return what a profile pays each player, shape (players,)."""
+    return deviations(game, strategies).payoffs
+
+
+def best_response(
+    game: ExtensiveGame, strategies: ArrayLike, *, player: int, tie_tolerance: float = 1e-12
+) -> BestResponse:
+    """Return a best response of `player` to the others in a profile, shape (slots,).
+
+    At every information set, also those that the others' play never reaches, all actions whose
+    counterfactual value is within `tie_tolerance` times the player's range of payoffs of the best
+    share the probability equally.
+
+    Raises ValueError if `strategies` is not a profile or `player` is not one of the game's.
+    Source: the tie rule is that of Li et al. (2026), section on PSRO.
+    """
+    if not 0 <= player < game.players:
+        raise ValueError(f"player is {player}; expected 0 to {game.players - 1}")
+    profile = game.check_strategies(strategies)
+    form = game.form
+    reach, worth = np.ones((2, game.slots + game.players))
+    for p in range(game.players):
+        kernels.reaches(form, p, profile, reach)
+    kernels.slot_payoffs(form, player, reach, worth)
+    begin, end = form.slot_start[player], form.slot_start[player + 1]
+    payoff = worth[game.slots + player] + reach[begin:end] @ worth[begin:end]
+    values = np.empty(game.infosets)
+    kernels.best_values(form, player, worth, values)
+    own = slice(form.infoset_start[player], form.infoset_start[player + 1])
+    counts = np.diff(form.first)[own]
+    slack = tie_tolerance * game.payoff_range[player]
+    ties = worth[begin:end] >= np.repeat(values[own], counts) - slack
+    response = profile.copy()
+    if len(counts):
+        share = np.add.reduceat(ties.astype(float), form.first[:-1][own] - begin)
+        response[begin:end] = ties / np.repeat(share, counts)
+    return BestResponse(
+        player=player,
+        strategies=read_only(response),
+        value=float(worth[game.slots + player]),
+        payoff=float(payoff),
+    )
