@@ -9,7 +9,7 @@ import numpy as np
 
 from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.bounds import Bounds, down, rounding_error, up
-from rltheory.tabular.files import replacing, write_lines
+from rltheory.analysis.files import replacing, write_lines
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 
 LARGEST_TABLE = 40

@@ -42,10 +42,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 0; 1 if a theorem or a figure failed; 130 if interrupted while verifying."""
+    from rltheory.analysis.files import prepare
     from rltheory.analysis.plotting import writable_folder
     from rltheory.cli import figures, verify
     from rltheory.paper_figures import registry
-    from rltheory.tabular.files import prepare
     from rltheory.theory.report import report
 
     start = time.perf_counter()

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from rltheory.analysis.arrays import check_range
+from rltheory.analysis.files import prepare
 from rltheory.cli.answer import Model, describe, save_arrays, summary, write_json
-from rltheory.tabular.files import prepare
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 
 SETS = {

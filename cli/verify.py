@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rltheory.tabular.files import prepare, write_lines
+from rltheory.analysis.files import prepare, write_lines
 from rltheory.theory import engine, registry
 from rltheory.theory.search import BUDGETS
 from rltheory.theory.theorem import Theorem

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rltheory.analysis.arrays import FloatArray, read_only
+from rltheory.analysis.files import Line, read_lines, write_lines
 from rltheory.tabular.explicit import (
     ExplicitModel,
     Transition,
@@ -23,7 +24,6 @@ from rltheory.tabular.explicit import (
     initial_states,
     name_array,
 )
-from rltheory.tabular.files import Line, read_lines, write_lines
 
 _ENTRY = re.compile(
     r"(?P<kind>state|action)\s+(?P<id>\S+)(?:\s+\[(?P<rewards>.*?)\])?\s*(?P<rest>.*)"

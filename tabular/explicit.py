@@ -22,7 +22,7 @@ from rltheory.analysis.arrays import (
     as_float_array,
     read_only,
 )
-from rltheory.tabular.files import Line
+from rltheory.analysis.files import Line
 from rltheory.tabular.mdp import DiscountedMDP
 
 Transition = tuple[int, int, int, int, float, float]

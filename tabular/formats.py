@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from rltheory.analysis.arrays import as_float_array, check_positive_integer
-from rltheory.tabular.files import replacing
+from rltheory.analysis.files import replacing
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 
 _SPARSE = ("data", "indices", "indptr")

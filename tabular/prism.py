@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rltheory.analysis.arrays import FloatArray, read_only
+from rltheory.analysis.files import Line, read_lines, write_lines
 from rltheory.tabular.explicit import (
     ExplicitModel,
     Transition,
@@ -22,7 +23,6 @@ from rltheory.tabular.explicit import (
     initial_states,
     name_array,
 )
-from rltheory.tabular.files import Line, read_lines, write_lines
 
 Record = tuple[Line, list[str]]
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import sparse as sp
 from strategies import discounted_mdps, episodic_mdps
 
+from rltheory.analysis.files import prepare, write_lines
 from rltheory.tabular import DiscountedMDP, EpisodicMDP, policy_iteration, value_iteration
-from rltheory.tabular.files import prepare, write_lines
 from rltheory.tabular.interop import to_pymdptoolbox, to_quantecon
 
 
