@@ -109,8 +109,8 @@ class ExtensiveGame:
         return np.repeat(1.0 / counts, counts)
 
     def check_strategies(self, strategies: ArrayLike, name: str = "strategies") -> FloatArray:
-        """Return a profile as a float array (slots,); ValueError unless each set's sums to 1."""
-        profile = as_float_array(strategies, name, (self.slots,))
+        """Return a copy of a profile (slots,); raises ValueError unless each set's sums to 1."""
+        profile = as_float_array(strategies, name, (self.slots,)).copy()
         check_finite(profile, name)
         if self.slots and profile.min() < 0:
             slot = int(profile.argmin())

@@ -20,7 +20,7 @@ import jinja2
 import latex2mathml.converter
 from markupsafe import Markup, escape
 
-from rltheory.tabular.files import prepare, write_lines
+from rltheory.analysis.files import prepare, write_lines
 from rltheory.theory import registry
 from rltheory.theory.engine import floored
 from rltheory.theory.store import Store, fingerprint

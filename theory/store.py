@@ -16,7 +16,7 @@ from typing import Any
 
 import rltheory.analysis
 import rltheory.tabular
-from rltheory.tabular.files import naming
+from rltheory.analysis.files import naming
 from rltheory.theory.theorem import Theorem
 from rltheory.theory.verdict import Result, decode_result, encode
 

@@ -1,0 +1,151 @@
+"""What sets one member of the CFR family apart, as a record of small functions, and its compiler.
+
+All members share one traversal (`rltheory.games.cfr_kernel`); a `Variant` says how a regret is
+accumulated, what the next strategy is proportional to, and how much the current one counts in the
+average. The functions are scalar and are compiled into the traversal, which so runs at full speed
+for a variant written in a notebook as for those in `rltheory.games.variants`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from types import CodeType, FunctionType
+from typing import Any
+
+from numba import njit
+
+
+def add(R, r, c, s):  # type: ignore[no-untyped-def]
+    """Accumulate regret undiscounted."""
+    return R + r
+
+
+def positive(R, r, m, c, s):  # type: ignore[no-untyped-def]
+    """Regret matching."""
+    return max(R, 0.0)
+
+
+def one(c, s):  # type: ignore[no-untyped-def]
+    """All iterations count the same."""
+    return 1.0
+
+
+def undiscounted(c):  # type: ignore[no-untyped-def]
+    """The average forgets nothing."""
+    return 1.0
+
+
+def keep(R, r, m, c):  # type: ignore[no-untyped-def]
+    """No memory is used."""
+    return m
+
+
+def no_signal(size, g, c):  # type: ignore[no-untyped-def]
+    """No signal is used."""
+    return g, 0.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One member of the CFR family.
+
+    schedule(t, n) gives the numbers `c` of iteration t = 1, ..., n: discounts, weights, constants.
+    It is ordinary Python, called once an iteration; every parameter of a variant enters here.
+
+    The other functions are compiled (Numba, nopython; no closures: numbers come through `c`). R is
+    the accumulated regret of an action, r its instantaneous regret, m the action's memory (0 at
+    first):
+
+    regret(R, r, c, s) is the new R.
+    strategy(R, r, m, c, s), of the new R and not negative, is what the next strategy is
+    proportional to; where it is zero for all actions they are played equally often.
+    weight(c, s): how much the strategy of this iteration counts in the average, times own reach.
+    decay(c): what the average so far is multiplied by first.
+    memory(R, r, m, c) is the action's new memory.
+    signal(size, g, c), of size = max |r| over the set's actions, returns the set's new state g (0
+    at first) and the value s that the functions above get. With `shared_signal` there is one state
+    g, which runs through all sets in the order of a depth-first walk.
+
+    name: what to call it; title: for figures; source: where it is from.
+    """
+
+    name: str
+    schedule: Callable[[int, int], tuple[float, ...]]
+    regret: Callable[..., float] = add
+    strategy: Callable[..., float] = positive
+    weight: Callable[..., float] = one
+    decay: Callable[..., float] = undiscounted
+    memory: Callable[..., float] = keep
+    signal: Callable[..., Any] = no_signal
+    shared_signal: bool = False
+    title: str = ""
+    source: str = ""
+
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """The functions that are compiled, by the name that the traversal calls them."""
+        names = ("regret", "strategy", "weight", "decay", "memory", "signal")
+        return {name: getattr(self, name) for name in names}
+
+    def digest(self) -> str:
+        """A digest of the functions' code and all that they call."""
+        digest = sha256()
+        for function in self.functions().values():
+            _feed(digest, function, set())
+        return digest.hexdigest()[:16]
+
+
+_COMPILED: dict[str, Any] = {}
+
+
+def specialise(template: Callable[..., Any], variant: Variant) -> Any:
+    """Compile `template` with a variant's functions in place of its globals of those names.
+
+    The result is cached on disk under a digest of the functions' code, so it is compiled once and
+    again only when one of them changes. (Numba does not cache a function that gets others as
+    arguments or in a closure, hence this way.)
+    """
+    key = f"{template.__qualname__}_{variant.digest()}"
+    if key not in _COMPILED:
+        functions = variant.functions().items()
+        compiled = {name: njit(nogil=True)(function) for name, function in functions}
+        scope = {**template.__globals__, **compiled}
+        clone = FunctionType(template.__code__, scope, key)
+        clone.__qualname__ = key
+        clone.__module__ = template.__module__
+        _COMPILED[key] = njit(cache=True, nogil=True)(clone)
+    return _COMPILED[key]
+
+
+def _feed(digest: Any, function: Any, seen: set[int]) -> None:
+    """Digest a function's code with all that it names: helpers, constants."""
+    function = getattr(function, "py_func", function)
+    code = getattr(function, "__code__", None)
+    if code is None or id(function) in seen:
+        digest.update(repr(function).encode())
+        return
+    seen.add(id(function))
+    _feed_code(digest, code)
+    if function.__closure__:
+        raise ValueError(
+            f"{function.__qualname__} takes {', '.join(code.co_freevars)} from around it; "
+            "expected numbers to come through `schedule` (the argument c)"
+        )
+    for name in _names(code):
+        if name in function.__globals__:
+            digest.update(name.encode())
+            _feed(digest, function.__globals__[name], seen)
+
+
+def _feed_code(digest: Any, code: CodeType) -> None:
+    digest.update(code.co_code)
+    digest.update(repr(code.co_names).encode())
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            _feed_code(digest, constant)
+        else:
+            digest.update(repr(constant).encode())
+
+
+def _names(code: CodeType) -> list[str]:
+    nested = [c for c in code.co_consts if isinstance(c, CodeType)]
+    return sorted({*code.co_names, *(name for c in nested for name in _names(c))})
