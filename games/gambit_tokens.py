@@ -16,7 +16,7 @@ _TOKEN = re.compile(
     r"""\s*(?: (?P<text>"(?:[^"]|(?<=\\)")*+") | (?P<open>\{) | (?P<close>\}) | (?P<comma>,)
     | (?P<number>[-+]?(?:\d+/\d+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?=[\s{},"]|\Z))
     | (?P<word>[^\s{},"]+) | (?P<broken>") | (?P<end>\Z) )""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 _NAMES = {"open": "'{'", "close": "'}'", "comma": "','", "end": "the end of the file"}
 _LARGEST_EXPONENT = 400

@@ -171,7 +171,6 @@ def _outcomes(tokens: Tokens, players: int) -> tuple[NfgOutcome, ...]:
 
 
 def _places(tokens: Tokens, cells: int, outcomes: int) -> tuple[int, ...]:
-    _enough(tokens, cells, "outcomes")
     return tuple(
         tokens.integer(f"the outcome of profile {cell + 1} of {cells}", 0, outcomes)
         for cell in range(cells)
@@ -179,18 +178,13 @@ def _places(tokens: Tokens, cells: int, outcomes: int) -> tuple[int, ...]:
 
 
 def _paid(tokens: Tokens, cells: int, players: int) -> tuple[tuple[Fraction, ...], ...]:
-    _enough(tokens, cells * players, "payoffs")
     paid = []
     for cell in range(cells):
         row = []
         for player in range(players):
-            row.append(tokens.fraction(f"what player {player + 1} gets at profile {cell + 1}"))
+            row.append(
+                tokens.fraction(f"what player {player + 1} gets at profile {cell + 1} of {cells}")
+            )
             tokens.accept("comma")
         paid.append(tuple(row))
     return tuple(paid)
-
-
-def _enough(tokens: Tokens, expected: int, what: str) -> None:
-    """Refuse a file that is too short before its profiles are counted one by one."""
-    if tokens.left < expected:
-        tokens.refuse(f"expected {expected} {what} from here on; got {tokens.left} more words")
