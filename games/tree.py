@@ -115,7 +115,7 @@ class TreeBuilder:
         self._degree: list[int] = []
         self._parent: list[int] = []
         self._chance: list[float] = []
-        self._payoffs: dict[int, Sequence[float]] = {}
+        self._payoffs: list[float] = []
         self._infosets: list[dict[Hashable, int]] = [{} for _ in range(self.players)]
         self._labels: list[list[str]] = [[] for _ in range(self.players)]
         self._actions: list[list[tuple[str, ...]]] = [[] for _ in range(self.players)]
@@ -127,9 +127,8 @@ class TreeBuilder:
                 f"payoffs at node {len(self._to_move)} are for {len(payoffs)} players; "
                 f"expected {self.players}"
             )
-        node = self._node(parent, probability, TERMINAL, -1, 0)
-        self._payoffs[node] = payoffs
-        return node
+        self._payoffs.extend(payoffs)
+        return self._node(parent, probability, TERMINAL, -1, 0)
 
     def chance(self, parent: int, probability: float, degree: int) -> int:
         """Add a node where nature chooses among `degree` moves."""
@@ -184,8 +183,7 @@ class TreeBuilder:
             raise ValueError("a node has fewer or more children than moves")
         probability = np.array(self._chance[1:], dtype=np.float64)[order]
         payoffs = np.zeros((len(degree), self.players))
-        if self._payoffs:
-            payoffs[list(self._payoffs)] = list(self._payoffs.values())
+        payoffs[to_move == TERMINAL] = np.array(self._payoffs).reshape(-1, self.players)
         check_finite(payoffs, "payoffs")
         _check_chances(to_move, first, probability)
         return GameTree(
@@ -221,28 +219,27 @@ def build_tree(rules: Rules) -> GameTree:
     pays the wrong number of players, or nodes of one information set differ in their actions.
     """
     builder = TreeBuilder(rules.players)
+    to_move, after = rules.to_move, rules.after
     stack: list[tuple[int, float, Any]] = [(-1, 1.0, rules.start())]
     while stack:
         parent, probability, state = stack.pop()
-        mover = rules.to_move(state)
+        mover = to_move(state)
         if mover == TERMINAL:
             builder.leaf(parent, probability, rules.payoffs(state))
             continue
         actions = rules.actions(state)
         if mover == CHANCE:
-            chances = list(rules.probabilities(state))
+            chances = rules.probabilities(state)
             if len(chances) != len(actions):
                 raise ValueError(
                     f"probabilities at state {state!r} are {len(chances)} for {len(actions)} moves"
                 )
             node = builder.chance(parent, probability, len(actions))
+            below = list(zip(actions, chances, strict=True))
+            stack += [(node, chance, after(state, action)) for action, chance in reversed(below)]
         else:
-            chances = [1.0] * len(actions)
             node = builder.decision(parent, probability, mover, rules.information(state), actions)
-        stack.extend(
-            (node, chance, rules.after(state, action))
-            for action, chance in zip(reversed(actions), reversed(chances), strict=True)
-        )
+            stack += [(node, 1.0, after(state, action)) for action in reversed(actions)]
     return builder.finish()
 
 

@@ -12,6 +12,7 @@ from itertools import permutations
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray
+from rltheory.games.rules.parameters import check_count
 from rltheory.games.tree import TERMINAL
 
 
@@ -19,7 +20,10 @@ from rltheory.games.tree import TERMINAL
 class Kuhn:
     """The rules in factored form; a public state is the string of moves so far, p or b."""
 
-    players: int
+    players: int = 2
+
+    def __post_init__(self) -> None:
+        check_count(self.players, "players", 2, 5)
 
     @property
     def hands(self) -> Sequence[Sequence[str]]:
