@@ -160,7 +160,8 @@ def efg_file(game: ExtensiveGame) -> EfgFile:
     tree = game.tree
     if tree is None:
         raise ValueError(
-            f"{game.name} is in factored form, without a tree; an .efg file lists every node"
+            f"{game.name} is in factored form; an .efg file lists every node of a tree "
+            "(load the game with form='tree')"
         )
     owner = np.repeat(np.arange(tree.players), np.diff(tree.infoset_start))
     infosets = [

@@ -407,7 +407,7 @@ def test_a_file_that_is_no_text_and_one_that_is_missing(tmp_path: Path) -> None:
 
 
 def test_games_that_a_file_cannot_hold() -> None:
-    with pytest.raises(ValueError, match="factored form, without a tree"):
+    with pytest.raises(ValueError, match="factored form; an .efg file lists every node"):
         format_efg(build_factored(Kuhn(players=2), "kuhn"))
     with pytest.raises(ValueError, match="ends in a backslash"):
         format_nfg(NfgFile("t\\", "", ("a",), (("x",),), None, ((Fraction(1),),)))
