@@ -9,8 +9,8 @@ irreducible and the distribution unique. Source: Omidshafiei et al. (2019), sect
 
 Up to 1500 profiles the distribution comes from the elimination of Grassmann, Taksar and Heyman
 (1985), which subtracts nothing: each probability has its own relative accuracy, however small the
-rates (O'Cinneide 1993). Beyond that, damped Gauss-Seidel sweeps, with a residual that tells how
-good they are.
+rates (O'Cinneide 1993). Beyond that, damped Gauss-Seidel sweeps, with their residual; where several
+sets of profiles are left with tiny rates only, a small residual does not make a small error.
 """
 
 from dataclasses import dataclass
