@@ -7,7 +7,7 @@ one with probability 1/2, a worsening one with a small `perturbation` that keeps
 irreducible and the distribution unique. Source: Omidshafiei et al. (2019), section 2 and theorem
 2.1.3; Muller et al. (2020) for its use in PSRO.
 
-Up to 1500 profiles the distribution comes from the elimination of Grassmann, Taksar and Heyman
+Up to 1000 profiles the distribution comes from the elimination of Grassmann, Taksar and Heyman
 (1985), which subtracts nothing: each probability has its own relative accuracy, however small the
 rates (O'Cinneide 1993). Beyond that, damped Gauss-Seidel sweeps, with their residual; where several
 sets of profiles are left with tiny rates only, a small residual does not make a small error.
@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from rltheory.analysis.arrays import FloatArray, check_positive_integer, check_range, read_only
 from rltheory.games.matrix_game import MatrixGame, Profile
 
-ELIMINATION_LIMIT = 1500
+ELIMINATION_LIMIT = 1000
 """Profiles up to which the chain is solved by elimination."""
 
 # Undamped sweeps can oscillate, as on a directed cycle of profiles in the wrong order; damped ones
@@ -63,7 +63,7 @@ def alpha_rank(
     intensity: alpha, how much payoff differences count, inf for the limit; population: m;
     perturbation: of the limit, in (0, 1/2); fixation probabilities below 1e-100 are raised to it.
     tolerance, sweeps: the residual that ends Gauss-Seidel, relative to the largest flow out of a
-    profile, and the most sweeps; used for more than 1500 profiles only.
+    profile, and the most sweeps; used for more than 1000 profiles only.
     Raises ValueError for an intensity below zero or a perturbation outside (0, 1/2).
     """
     check_positive_integer(sweeps, "sweeps")
