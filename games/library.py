@@ -73,9 +73,8 @@ def load(name: str, *, form: str | None = None, **parameters: Any) -> ExtensiveG
             f"form is 'factored', but {name!r} has only the form 'tree'; "
             f"games with both are {', '.join(FACTORED)}"
         )
-    title = (
-        f"{name}({', '.join(f'{key}={value}' for key, value in rules_parameters(rules).items())})"
-    )
+    settings = [f"{key}={value!r}" for key, value in rules_parameters(rules).items()]
+    title = f"{name}({', '.join(settings)})"
     if form == "factored":
         return build_factored(rules, title)
     return from_tree(build_tree(Unfolded(rules) if name in FACTORED else rules), title)
@@ -113,7 +112,8 @@ def _rules_class(name: str) -> type[Any]:
 
 
 def _hint(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
+    within = [name for name in known if len(word) > 2 and word in name]
+    close = within if len(within) == 1 else difflib.get_close_matches(word, known, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

@@ -123,7 +123,8 @@ class Blotto:
             largest = size == size.max(axis=0)
             taken += largest & (largest.sum(axis=0) == 1)
         if self.returns == "fields":
-            return taken - taken.mean(axis=0)
+            won: FloatArray = taken - taken.mean(axis=0)
+            return won
         best = taken == taken.max(axis=0)
         winners = best.sum(axis=0)
         losers = np.maximum(n - winners, 1)

@@ -29,7 +29,7 @@ class Board(NamedTuple):
     tries: tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """The number of all tries."""
         return len(self.tries[0]) + len(self.tries[1])
 
@@ -44,8 +44,8 @@ class DarkHex:
     count_seen: bool = True
 
     def __post_init__(self) -> None:
-        check_count(self.rows, "rows", 1, CELLS_ALLOWED)
-        check_count(self.columns, "columns", 1, CELLS_ALLOWED)
+        check_count(self.rows, "rows", 2, CELLS_ALLOWED // 2)
+        check_count(self.columns, "columns", 2, CELLS_ALLOWED // 2)
         check_choice(self.version, "version", VERSIONS)
         check_flag(self.count_seen, "count_seen")
         if self.rows * self.columns > CELLS_ALLOWED:
@@ -79,7 +79,7 @@ class DarkHex:
         mover, stones = board.mover, list(board.stones)
         cell = cell_names(self.rows, self.columns).index(action)
         tries = list(board.tries)
-        tries[mover] += ((board.count, cell),)
+        tries[mover] += ((board.number, cell),)
         free = stones[cell] < 0
         if free:
             stones[cell] = mover
@@ -104,7 +104,7 @@ class DarkHex:
             + ("" if board.stones[cell] == board.mover else "?")
             for count, cell in board.tries[board.mover]
         ]
-        return " ".join([*own, f"{board.count}:"] if self.count_seen else own)
+        return " ".join([*own, f"{board.number}:"] if self.count_seen else own)
 
     def payoffs(self, board: Board) -> Sequence[float]:
         """1 for the player whose sides are joined; somebody's always are on a full board."""

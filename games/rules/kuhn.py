@@ -78,8 +78,12 @@ class Kuhn:
         n = self.players
         bettors = [p for p in range(n) if "b" in moves[p::n]]
         paid = np.array([2.0 if p in bettors else 1.0 for p in range(n)])
-        cards = np.stack(np.indices((n + 1,) * n))
+        cards = np.indices((n + 1,) * n)
         inside = bettors or list(range(n))
         best = cards[inside].max(axis=0)
-        wins = np.stack([(cards[p] == best) if p in inside else best < 0 for p in range(n)])
-        return np.where(wins, paid.sum(), 0.0) - paid.reshape(n, *(1,) * n)
+        payoffs = np.zeros(cards.shape)
+        for p in range(n):
+            if p in inside:
+                payoffs[p] = np.where(cards[p] == best, paid.sum(), 0.0)
+            payoffs[p] -= paid[p]
+        return payoffs

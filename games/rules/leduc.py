@@ -129,7 +129,7 @@ class Leduc:
     def likelihoods(self, table: Table) -> Sequence[FloatArray]:
         """The public card is any that nobody holds, equally often."""
         n, cards = self.players, len(self.cards)
-        held = np.stack(np.indices((cards,) * n))
+        held = np.indices((cards,) * n)
         return [np.all(held != card, axis=0) / (cards - n) for card in range(cards)]
 
     def information(self, table: Table) -> str:
@@ -146,12 +146,12 @@ class Leduc:
     def payoffs(self, table: Table) -> FloatArray:
         """The pot, shared by the best hands of those who have not folded, minus what was paid."""
         n, cards = self.players, len(self.cards)
-        rank = np.stack(np.indices((cards,) * n)) // len(SUITS)
+        rank = np.indices((cards,) * n) // len(SUITS)
         strength = np.where(rank == table.card // len(SUITS), len(RANKS), rank)
         strength[list(table.folded)] = -1
         best = strength == strength.max(axis=0)
         paid = np.array(table.paid, dtype=np.float64)
-        shares = paid.sum() * best / best.sum(axis=0)
+        shares: FloatArray = paid.sum() * best / best.sum(axis=0)
         return shares - paid.reshape(n, *(1,) * n)
 
 

@@ -1,0 +1,166 @@
+"""Games by name: what exists, what is refused, and the suite."""
+
+import numpy as np
+import pytest
+from strategies_games import payoffs_by_recursion, random_profile
+
+from rltheory.games.best_response import expected_payoffs
+from rltheory.games.library import (
+    FACTORED,
+    SUITE,
+    game_names,
+    game_parameters,
+    load,
+    make_rules,
+    rules_parameters,
+    suite_table,
+)
+
+# Small parameters of every game, to build all of them quickly.
+SMALLEST = {
+    "battleship": {"shots": 1},
+    "blotto": {"coins": 2},
+    "dark_hex": {},
+    "goofspiel": {"cards": 3},
+    "kuhn_poker": {},
+    "leduc_poker": {},
+    "liars_dice": {"sides": 3},
+    "matching_pennies": {},
+    "rock_paper_scissors": {},
+    "tic_tac_toe": None,
+}
+
+
+def test_the_names_of_the_manual_work():
+    assert load("kuhn_poker", players=3).players == 3
+    assert load("leduc_poker", players=2).infosets == 936
+    assert load("liars_dice", sides=5, dice=1, players=2).infosets == 5120
+    goofspiel = load("goofspiel", cards=4, imperfect=True, points="descending")
+    assert goofspiel.infosets == 162
+    assert goofspiel.name.startswith("goofspiel(cards=4, imperfect=True, points='descending'")
+
+
+def test_every_game_is_tried():
+    assert sorted(SMALLEST) == game_names()
+
+
+@pytest.mark.parametrize("name", [name for name, small in SMALLEST.items() if small is not None])
+def test_every_game_pays_what_its_histories_pay(name):
+    tree = load(name, form="tree", **SMALLEST[name])
+    game = load(name, **SMALLEST[name])
+    assert (game.tree is None) == (name in FACTORED)
+    assert game.players == tree.players
+    profile = random_profile(game, seed=3)
+    paid, total = payoffs_by_recursion(tree.tree, tree.form.first, profile)
+    # Products of at most 40 factors of leaves whose chances sum to 1, payoffs below 16.
+    assert abs(total - 1) <= 40 * 2**-52
+    np.testing.assert_allclose(expected_payoffs(game, profile), paid, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", game_names())
+def test_the_parameters_listed_are_those_of_the_rules(name):
+    assert rules_parameters(make_rules(name)) == game_parameters(name)
+
+
+def test_rules_are_values():
+    assert make_rules("liars_dice", sides=4) == make_rules("liars_dice", sides=4)
+    assert hash(make_rules("goofspiel")) == hash(make_rules("goofspiel"))
+    with pytest.raises(AttributeError):
+        make_rules("kuhn_poker").players = 3
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("kuhn", {}, "no game 'kuhn'.*mean 'kuhn_poker'.*leduc_poker"),
+        ("bridge", {}, "no game .bridge.; the games are: battleship"),
+        ("", {}, "no game ''"),
+        ("kuhn_poker", {"player": 2}, "no parameter 'player'.*mean 'players'.*are: players"),
+        ("matching_pennies", {"players": 2}, "its parameters are: none"),
+        ("goofspiel", {"form": "factored"}, "only the form 'tree'.*kuhn_poker"),
+        ("kuhn_poker", {"form": "normal"}, "form is 'normal'; expected 'factored' or 'tree'"),
+        ("kuhn_poker", {"players": 0}, "players is 0; expected an integer from 2 to 5"),
+        ("kuhn_poker", {"players": 1}, "players is 1"),
+        ("kuhn_poker", {"players": True}, "players is True"),
+        ("kuhn_poker", {"players": "two"}, "players is 'two'"),
+        ("kuhn_poker", {"players": 2.5}, "players is 2.5"),
+        ("kuhn_poker", {"players": float("nan")}, "players is nan"),
+        ("leduc_poker", {"players": 4}, "players is 4; expected an integer from 2 to 3"),
+        ("leduc_poker", {"players": None}, "players is None"),
+        ("liars_dice", {"sides": 1}, "sides is 1"),
+        ("liars_dice", {"dice": 0}, "dice is 0"),
+        ("liars_dice", {"sides": 6, "dice": 2}, r"players \* dice \* sides is 24"),
+        ("goofspiel", {"cards": 1}, "cards is 1"),
+        ("goofspiel", {"cards": 7}, "cards = 7.*leaves; expected at most 2e"),
+        ("goofspiel", {"cards": 6, "points": "random"}, "points = 'random' make"),
+        ("goofspiel", {"points": "up"}, "points is 'up'; expected one of 'descending'"),
+        ("goofspiel", {"points": ["random"]}, "points is"),
+        ("goofspiel", {"returns": "money"}, "returns is 'money'; expected one of 'win_loss'"),
+        ("goofspiel", {"imperfect": 1}, "imperfect is 1; expected True or False"),
+        ("blotto", {"coins": -1}, "coins is -1"),
+        ("blotto", {"coins": (1, 2, 3)}, r"coins is \(1, 2, 3\); expected 2 integers"),
+        ("blotto", {"coins": (1, -2)}, r"coins\[1\] is -2"),
+        ("blotto", {"coins": 100, "fields": 10}, "combinations of armies"),
+        ("blotto", {"fields": 0}, "fields is 0"),
+        ("blotto", {"players": 1}, "players is 1"),
+        ("blotto", {"reserves": -1}, "reserves is -1"),
+        ("blotto", {"returns": "draw"}, "returns is 'draw'"),
+        ("battleship", {"rows": 0}, "rows is 0"),
+        ("battleship", {"columns": 5}, "columns is 5"),
+        ("battleship", {"ships": ()}, r"ships is \(\)"),
+        ("battleship", {"ships": 2}, "ships is 2"),
+        ("battleship", {"ships": (3,)}, r"ships\[0\] is 3"),
+        ("battleship", {"ships": (2, 2, 1)}, "they do not fit on 2 x 2 cells"),
+        ("battleship", {"values": (1.0, 2.0)}, r"values is \(1.0, 2.0\)"),
+        ("battleship", {"values": (-1.0,)}, r"values\[0\] is -1"),
+        ("battleship", {"values": (float("nan"),)}, r"values\[0\] is nan"),
+        ("battleship", {"shots": 0}, "shots is 0"),
+        ("battleship", {"shots": 5}, "shots is 5"),
+        ("battleship", {"loss_multiplier": -1}, "loss_multiplier is -1"),
+        ("battleship", {"loss_multiplier": float("inf")}, "loss_multiplier is inf"),
+        ("dark_hex", {"rows": 1}, "rows is 1"),
+        ("dark_hex", {"rows": 3, "columns": 3}, r"rows \* columns is 9"),
+        ("dark_hex", {"version": "new"}, "version is 'new'"),
+        ("dark_hex", {"count_seen": None}, "count_seen is None"),
+    ],
+)
+def test_what_does_not_exist_or_makes_no_sense_is_refused(name, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        load(name, **parameters)
+
+
+def test_the_suite_has_18_games_of_five_kinds():
+    assert len(SUITE) == len({entry.title for entry in SUITE}) == 18
+    roles = [entry.role for entry in SUITE]
+    assert roles.count("training") == roles.count("test") == 4
+    assert roles.count("paper") == 3
+    assert len({entry.name for entry in SUITE}) == 6
+    assert len({(entry.name, tuple(entry.parameters.items())) for entry in SUITE}) == 18
+
+
+def test_sizes_of_the_suite():
+    """Leaves are counted by hand: deals times orders of bids, bets, tries."""
+    rows = {row.title: row for row in suite_table()}
+    assert list(rows) == [entry.title for entry in SUITE]
+    for row in rows.values():
+        assert row.players == len(row.sequences)
+        assert row.histories > row.leaves > 0
+    # Players have n! orders of cards; with drawn prizes nature has too.
+    for cards, leaves in ((3, 36), (4, 576), (5, 14400)):
+        assert rows[f"Goofspiel, {cards} cards"].leaves == leaves
+    assert rows["Goofspiel, 4 cards drawn"].leaves == 24**3
+    # Every set of bids but the empty one can be called: 2^bids - 1, for each roll.
+    for sides in (4, 5, 6):
+        row = rows[f"Liar's Dice, {sides} sides"]
+        assert row.leaves == sides**2 * (2 ** (2 * sides) - 1)
+        assert row.infosets == sides * 2 ** (2 * sides)
+    assert rows["Liar's Dice, 3 players"].leaves == 4**3 * (2**12 - 1)
+    assert rows["Liar's Dice, 2 dice"].leaves == 6**2 * (2**12 - 1)
+    # All pass, or the first bet is one of n and n - 1 players answer it: n 2^(n - 1) + 1.
+    for n, deals in ((2, 6), (3, 24), (4, 120)):
+        assert rows[f"Kuhn, {n} players"].leaves == deals * (n * 2 ** (n - 1) + 1)
+        assert rows[f"Kuhn, {n} players"].infosets == (n + 1) * n * 2 ** (n - 1)
+    assert rows["Blotto, 6 against 10"].leaves == 28 * 66
+    assert rows["Blotto, reserves"].leaves == 21 * 28 * 3**4
+    # Either 3-player Leduc: fewer than 2 million leaves, all others fewer than a million.
+    assert max(row.leaves for row in rows.values()) < 2_000_000
