@@ -16,6 +16,7 @@ the same slots, by an independent way.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any, Protocol
 
@@ -28,7 +29,7 @@ from rltheory.games.tree import CHANCE, TERMINAL
 
 
 class FactoredRules(Protocol):
-    """What a factored game must say of itself; public states are immutable values of any type.
+    """What a factored game must say of itself; public states are hashable values of any type.
 
     Tables over hands have one axis for each player, in the order of `hands`; an axis of length 1
     stands for one that does not matter.
@@ -444,7 +445,7 @@ class Unfolded:
         if stage is None:
             return [deal for deal, _ in self._deals()]
         if stage[0] == "hand":
-            return self.rules.hands[stage[1]]
+            return self._hands[stage[1]]
         actions = self.rules.actions(stage[1])
         if self.rules.to_move(stage[1]) != CHANCE:
             return actions
@@ -458,7 +459,7 @@ class Unfolded:
             return (action, self._next(action))
         if stage[0] == "hand":
             chosen = list(hands)
-            chosen[stage[1]] = list(self.rules.hands[stage[1]]).index(action)
+            chosen[stage[1]] = self._hands[stage[1]].index(action)
             return (tuple(chosen), self._next(tuple(chosen)))
         return (hands, ("public", self.rules.after(stage[1], action)))
 
@@ -476,21 +477,46 @@ class Unfolded:
             return "hand"
         player = self.rules.to_move(stage[1])
         return information_label(
-            self.rules.hands[player][hands[player]], self.rules.information(stage[1])
+            self._hands[player][hands[player]], self.rules.information(stage[1])
         )
 
     def payoffs(self, state: Any) -> Sequence[float]:
         """What each player gets at a leaf."""
-        hands, stage = state
-        table = np.broadcast_to(self.rules.payoffs(stage[1]), (self.players, *self._sizes()))
-        return [float(table[(p, *hands)]) for p in range(self.players)]
-
-    def _sizes(self) -> list[int]:
-        return [len(hands) for hands in self.rules.hands]
+        hands, (_, public) = state
+        key = self.rules.payoff_key(public)
+        table = self._paid.get(key)
+        if table is None:
+            table = self._paid[key] = self._spread(self.rules.payoffs(public), self.players)
+        paid: list[float] = table[(slice(None), *hands)].tolist()
+        return paid
 
     def _chances(self, hands: tuple[int, ...], public: Any) -> list[float]:
-        tables = self.rules.likelihoods(public)
-        return [float(np.broadcast_to(table, self._sizes())[hands]) for table in tables]
+        table = self._likely.get(public)
+        if table is None:
+            tables = self.rules.likelihoods(public)
+            spread = [self._spread(np.asarray(table)[None], 1)[0] for table in tables]
+            table = self._likely[public] = np.stack(spread)
+        chances: list[float] = table[(slice(None), *hands)].tolist()
+        return chances
+
+    def _spread(self, table: FloatArray, first: int) -> FloatArray:
+        """A table with all axes at full length, the first of length `first`."""
+        sizes = [len(hands) for hands in self._hands]
+        return np.broadcast_to(np.asarray(table, dtype=np.float64), (first, *sizes))
+
+    # Many histories share a public state; its tables are worked out once.
+
+    @cached_property
+    def _hands(self) -> list[Sequence[str]]:
+        return [list(hands) for hands in self.rules.hands]
+
+    @cached_property
+    def _paid(self) -> dict[Hashable, FloatArray]:
+        return {}
+
+    @cached_property
+    def _likely(self) -> dict[Hashable, FloatArray]:
+        return {}
 
     def _deals(self) -> list[tuple[tuple[int | None, ...], float]]:
         deal = self.rules.deal()
