@@ -58,7 +58,7 @@ def deviations(game: ExtensiveGame, strategies: ArrayLike) -> Deviations:
     profile = game.check_strategies(strategies)
     reach, worth = np.empty((2, game.slots + game.players))
     payoffs, best = np.empty((2, game.players))
-    kernels.nash_conv(game.form, profile, reach, worth, np.empty(game.infosets), payoffs, best)
+    kernels.nash_conv(game.compiled, profile, reach, worth, np.empty(game.infosets), payoffs, best)
     return Deviations(read_only(payoffs), read_only(best))
 
 
@@ -95,12 +95,12 @@ def best_response(
     form = game.form
     reach, worth = np.ones((2, game.slots + game.players))
     for p in range(game.players):
-        kernels.reaches(form, p, profile, reach)
-    kernels.slot_payoffs(form, player, reach, worth)
+        kernels.reaches(game.compiled, p, profile, reach)
+    kernels.slot_payoffs(game.compiled, player, reach, worth)
     begin, end = form.slot_start[player], form.slot_start[player + 1]
     payoff = worth[game.slots + player] + reach[begin:end] @ worth[begin:end]
     values = np.empty(game.infosets)
-    kernels.best_values(form, player, worth, values)
+    kernels.best_values(game.compiled, player, worth, values)
     own = slice(form.infoset_start[player], form.infoset_start[player + 1])
     counts = np.diff(form.first)[own]
     slack = tie_tolerance * game.payoff_range[player]

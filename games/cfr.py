@@ -122,17 +122,21 @@ def _advance(
     arrays = state.copies()
     reach, worth = np.ones((2, game.slots + game.players))
     for p in range(game.players):
-        kernels.reaches(game.form, p, arrays["strategies"], reach)
+        kernels.reaches(game.compiled, p, arrays["strategies"], reach)
     schedule = [rule.schedule(t, total) for t in range(state.iteration + 1, until + 1)]
+    states = np.zeros if rule.shared_state else np.arange
     specialise(iterate, rule)(
-        game.form,
+        game.compiled,
         alternating,
         np.array(schedule, dtype=np.float64),
-        rule.shared_signal,
+        states(game.infosets, dtype=np.uint32),
         *arrays.values(),
+        np.repeat(np.arange(game.infosets, dtype=np.uint32), np.diff(game.form.first)),
         reach,
         worth,
         np.empty(game.infosets),
+        np.empty((2, game.infosets)),
+        np.empty((game.infosets, 4)),
     )
     return CFRState(until, **{name: read_only(array) for name, array in arrays.items()})
 
@@ -142,5 +146,5 @@ def _profile(game: ExtensiveGame, state: CFRState) -> FloatArray:
     if not np.any(state.average > 0):
         return state.strategies
     profile = np.empty(game.slots)
-    kernels.normalise(game.form, state.average, profile)
+    kernels.normalise(game.compiled, state.average, profile)
     return profile

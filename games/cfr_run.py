@@ -21,7 +21,7 @@ class CFRState:
     """All that a run of CFR needs to go on.
 
     iteration: how many are done. regrets, average (not normalised), strategies (the next to be
-    played), memories, each (slots,); signals (infosets,).
+    played), memories, each (slots,); states (infosets,).
     """
 
     iteration: int
@@ -29,7 +29,7 @@ class CFRState:
     average: FloatArray
     strategies: FloatArray
     memories: FloatArray
-    signals: FloatArray
+    states: FloatArray
 
     def copies(self) -> dict[str, FloatArray]:
         """Copies of the arrays by name, free to be written."""
@@ -38,7 +38,7 @@ class CFRState:
     def check(self, game: ExtensiveGame) -> "CFRState":
         """Return the state; raises ValueError if its arrays are not of the game's sizes."""
         for name in _ARRAYS:
-            length = game.infosets if name == "signals" else game.slots
+            length = game.infosets if name == "states" else game.slots
             check_shape(getattr(self, name), f"state.{name}", (length,))
         return self
 
@@ -55,7 +55,7 @@ def initial_state(game: ExtensiveGame) -> CFRState:
         average=zeros,
         strategies=read_only(game.uniform()),
         memories=zeros,
-        signals=read_only(np.zeros(game.infosets)),
+        states=read_only(np.zeros(game.infosets)),
     )
 
 
@@ -73,7 +73,7 @@ def fingerprint(
         digest.update(np.ascontiguousarray(array).tobytes())
     schedule = [rule.schedule(t, iterations) for t in (1, 2, iterations)]
     settings = (
-        rule.digest(), rule.shared_signal, schedule, iterations, alternating, checkpoints,
+        rule.digest(), rule.shared_state, schedule, iterations, alternating, checkpoints,
         start.iteration,
     )  # fmt: skip
     digest.update(repr(settings).encode())

@@ -15,6 +15,7 @@ player p at `slots + p`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -94,6 +95,13 @@ class ExtensiveGame:
     def slots(self) -> int:
         """The number of pairs of an information set and an action."""
         return int(self.form.first[-1])
+
+    @cached_property
+    def compiled(self) -> SequenceForm:
+        """The form with all indices unsigned: compiled code then need not ask for negative ones."""
+        return SequenceForm(
+            *(a if a.dtype == np.float64 else read_only(a.astype(np.uint32)) for a in self.form)
+        )
 
     def sequences(self, player: int) -> int:
         """The number of sequences of a player, the empty one included."""

@@ -9,8 +9,17 @@ have length slots + players; see `rltheory.games.extensive`.
 import numpy as np
 from numba import njit
 
+LANES = 4
+"""A table's rows are filled with zeros to a multiple of this, so that inner loops are straight."""
 
-@njit(cache=True, nogil=True)
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def padded(n):  # type: ignore[no-untyped-def]
+    """The length of a table's row for n hands."""
+    return (n + LANES - 1) // LANES * LANES
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def reaches(form, player, strategies, reach):  # type: ignore[no-untyped-def]
     """Write the own probability of each of a player's sequences, before nature and others."""
     for i in range(form.infoset_start[player], form.infoset_start[player + 1]):
@@ -19,7 +28,7 @@ def reaches(form, player, strategies, reach):  # type: ignore[no-untyped-def]
             reach[j] = above * strategies[j]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def slot_payoffs(form, player, reach, out):  # type: ignore[no-untyped-def]
     """Write what each of a player's sequences is paid at leaves right after it.
 
@@ -36,7 +45,7 @@ def slot_payoffs(form, player, reach, out):  # type: ignore[no-untyped-def]
             _blocks(form, player, players, reach, out)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _rows(form, players, begin, end, reach, out):  # type: ignore[no-untyped-def]
     """Leaves one by one: each row is summed into its own slot."""
     others, values, row_start = form.others, form.values, form.row_start
@@ -57,84 +66,101 @@ def _rows(form, players, begin, end, reach, out):  # type: ignore[no-untyped-def
             out[j] = total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _two_player_blocks(form, player, reach, out):  # type: ignore[no-untyped-def]
+    """Multiply each table with the other player's reaches, `LANES` own hands at a time."""
     other = 1 - player
     hands, slots, tables = form.hands, form.block_slots, form.tables
-    widest = 0
+    weights = np.empty(_most(form, other))
     for b in range(len(hands)):
-        widest = max(widest, hands[b, player])
-    total = np.empty(widest)
-    for b in range(len(hands)):
-        n = hands[b, player]
-        own = form.slots_at[b, player]
-        theirs = form.slots_at[b, other]
-        at = form.table_at[b, player]
-        for h in range(n):
-            total[h] = 0.0
-        for k in range(hands[b, other]):
-            weight = reach[slots[theirs + k]]
-            for h in range(n):
-                total[h] += weight * tables[at + h]
-            at += n
-        for h in range(n):
-            out[slots[own + h]] += total[h]
+        n, others = hands[b, player], hands[b, other]
+        own, theirs, at = (
+            form.slots_at[b, player],
+            form.slots_at[b, other],
+            form.table_at[b, player],
+        )
+        for k in range(others):
+            weights[k] = reach[slots[theirs + k]]
+        width = padded(n)
+        for h in range(0, width, LANES):
+            t0 = t1 = t2 = t3 = 0.0
+            for k in range(others):
+                w = weights[k]
+                x = at + k * width + h
+                t0 += w * tables[x]
+                t1 += w * tables[x + 1]
+                t2 += w * tables[x + 2]
+                t3 += w * tables[x + 3]
+            out[slots[own + h]] += t0
+            if h + 1 < n:
+                out[slots[own + h + 1]] += t1
+            if h + 2 < n:
+                out[slots[own + h + 2]] += t2
+            if h + 3 < n:
+                out[slots[own + h + 3]] += t3
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
+def _most(form, player):  # type: ignore[no-untyped-def]
+    most = 0
+    for b in range(len(form.hands)):
+        most = max(most, form.hands[b, player])
+    return most
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _blocks(form, player, players, reach, out):  # type: ignore[no-untyped-def]
-    """Contract each table with the others' vectors, one player after the other."""
+    """Contract each table with the others' reaches, one player after the other."""
     hands, slots, tables = form.hands, form.block_slots, form.tables
+    lead = 0 if player > 0 else 1
     largest = 0
     for b in range(len(hands)):
-        first = 0 if player > 0 else 1
-        rest = 1
+        size = padded(hands[b, player])
         for p in range(players):
-            if p != first:
-                rest *= hands[b, p]
-        largest = max(largest, rest)
-    buffer = np.empty((2, largest))
+            if p != player and p != lead:
+                size *= hands[b, p]
+        largest = max(largest, size)
+    total, before = np.empty(largest), np.empty(largest)
     for b in range(len(hands)):
         n = hands[b, player]
-        size = 1
+        size = padded(n)
         for p in range(players):
-            size *= hands[b, p]
-        at = form.table_at[b, player]
-        stage = 0
-        for p in range(players):
+            if p != player and p != lead:
+                size *= hands[b, p]
+        at, theirs = form.table_at[b, player], form.slots_at[b, lead]
+        for h in range(size):
+            total[h] = 0.0
+        for k in range(hands[b, lead]):
+            w = reach[slots[theirs + k]]
+            if w != 0.0:
+                for h in range(size):
+                    total[h] += w * tables[at + k * size + h]
+        for p in range(lead + 1, players):
             if p == player:
                 continue
+            total, before = before, total
             size //= hands[b, p]
-            total = buffer[stage]
+            theirs = form.slots_at[b, p]
             for h in range(size):
                 total[h] = 0.0
-            theirs = form.slots_at[b, p]
-            if stage == 0 and p == (0 if player > 0 else 1):
-                for k in range(hands[b, p]):
-                    weight = reach[slots[theirs + k]]
-                    if weight != 0.0:
-                        for h in range(size):
-                            total[h] += weight * tables[at + k * size + h]
-            else:
-                before = buffer[1 - stage]
-                for k in range(hands[b, p]):
-                    weight = reach[slots[theirs + k]]
-                    for h in range(size):
-                        total[h] += weight * before[k * size + h]
-            stage = 1 - stage
-        total = buffer[1 - stage]
+            for k in range(hands[b, p]):
+                w = reach[slots[theirs + k]]
+                for h in range(size):
+                    total[h] += w * before[k * size + h]
         own = form.slots_at[b, player]
         for h in range(n):
             out[slots[own + h]] += total[h]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def set_values(form, player, strategies, worth, values):  # type: ignore[no-untyped-def]
     """Add to each slot's `worth` what follows it when the player goes on with `strategies`.
 
     Writes the sets' values; the player's empty sequence ends with the profile's payoff.
     """
-    for i in range(form.infoset_start[player + 1] - 1, form.infoset_start[player] - 1, -1):
+    begin, end = form.infoset_start[player], form.infoset_start[player + 1]
+    for back in range(1, end - begin + 1):
+        i = end - back
         total = 0.0
         for j in range(form.first[i], form.first[i + 1]):
             total += strategies[j] * worth[j]
@@ -142,10 +168,12 @@ def set_values(form, player, strategies, worth, values):  # type: ignore[no-unty
         worth[form.parent[i]] += total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def best_values(form, player, worth, values):  # type: ignore[no-untyped-def]
     """As `set_values` when the player takes a best action everywhere."""
-    for i in range(form.infoset_start[player + 1] - 1, form.infoset_start[player] - 1, -1):
+    begin, end = form.infoset_start[player], form.infoset_start[player + 1]
+    for back in range(1, end - begin + 1):
+        i = end - back
         best = worth[form.first[i]]
         for j in range(form.first[i] + 1, form.first[i + 1]):
             best = max(best, worth[j])
@@ -153,7 +181,7 @@ def best_values(form, player, worth, values):  # type: ignore[no-untyped-def]
         worth[form.parent[i]] += best
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def nash_conv(form, strategies, reach, worth, values, payoffs, best):  # type: ignore[no-untyped-def]
     """Write what each player gets and could get at best; work arrays are overwritten."""
     players = len(payoffs)
@@ -171,7 +199,7 @@ def nash_conv(form, strategies, reach, worth, values, payoffs, best):  # type: i
         best[p] = worth[slots + p]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def normalise(form, weights, strategies):  # type: ignore[no-untyped-def]
     """Write each set's weights as probabilities, equal ones where they are all zero."""
     for i in range(len(form.parent)):

@@ -22,7 +22,7 @@ def add(R, r, c, s):  # type: ignore[no-untyped-def]
 
 def positive(R, r, m, c, s):  # type: ignore[no-untyped-def]
     """Regret matching."""
-    return max(R, 0.0)
+    return R if R > 0.0 else 0.0
 
 
 def one(c, s):  # type: ignore[no-untyped-def]
@@ -40,9 +40,14 @@ def keep(R, r, m, c):  # type: ignore[no-untyped-def]
     return m
 
 
+def no_state(size, g, c):  # type: ignore[no-untyped-def]
+    """A set has no state."""
+    return g
+
+
 def no_signal(size, g, c):  # type: ignore[no-untyped-def]
     """No signal is used."""
-    return g, 0.0
+    return 0.0, 0.0, 0.0, 0.0
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,9 @@ class Variant:
     weight(c, s): how much the strategy of this iteration counts in the average, times own reach.
     decay(c): what the average so far is multiplied by first.
     memory(R, r, m, c) is the action's new memory.
-    signal(size, g, c), of size = max |r| over the set's actions, returns the set's new state g (0
-    at first) and the value s that the functions above get. With `shared_signal` there is one state
-    g, which runs through all sets in the order of a depth-first walk.
+    track(size, g, c), of size = max |r| over the set's actions, is the set's new state g (0 at
+    first). With `shared_state` one state g runs through all sets in the order of a depth-first
+    walk. signal(size, g, c), of the new state, are the four numbers s that the functions above get.
 
     name: what to call it; title: for figures; source: where it is from.
     """
@@ -76,19 +81,20 @@ class Variant:
     weight: Callable[..., float] = one
     decay: Callable[..., float] = undiscounted
     memory: Callable[..., float] = keep
-    signal: Callable[..., Any] = no_signal
-    shared_signal: bool = False
+    track: Callable[..., float] = no_state
+    signal: Callable[..., tuple[float, float, float, float]] = no_signal
+    shared_state: bool = False
     title: str = ""
     source: str = ""
 
     def functions(self) -> dict[str, Callable[..., Any]]:
         """The functions that are compiled, by the name that the traversal calls them."""
-        names = ("regret", "strategy", "weight", "decay", "memory", "signal")
+        names = ("regret", "strategy", "weight", "decay", "memory", "track", "signal")
         return {name: getattr(self, name) for name in names}
 
     def digest(self) -> str:
         """A digest of the functions' code and all that they call."""
-        digest = sha256()
+        digest = sha256(repr(len(self.schedule(1, 1))).encode())
         for function in self.functions().values():
             _feed(digest, function, set())
         return digest.hexdigest()[:16]
@@ -107,12 +113,16 @@ def specialise(template: Callable[..., Any], variant: Variant) -> Any:
     key = f"{template.__qualname__}_{variant.digest()}"
     if key not in _COMPILED:
         functions = variant.functions().items()
-        compiled = {name: njit(nogil=True)(function) for name, function in functions}
-        scope = {**template.__globals__, **compiled}
+        compiled = {
+            name: njit(nogil=True, error_model="numpy")(function) for name, function in functions
+        }
+        tracks = variant.signal is not no_signal
+        numbers = len(variant.schedule(1, 1))
+        scope = {**template.__globals__, **compiled, "tracks": tracks, "numbers": numbers}
         clone = FunctionType(template.__code__, scope, key)
         clone.__qualname__ = key
         clone.__module__ = template.__module__
-        _COMPILED[key] = njit(cache=True, nogil=True)(clone)
+        _COMPILED[key] = njit(cache=True, nogil=True, error_model="numpy")(clone)
     return _COMPILED[key]
 
 

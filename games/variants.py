@@ -9,8 +9,6 @@ from dataclasses import replace
 from difflib import get_close_matches
 from math import exp, inf, log, sqrt
 
-from numba import njit
-
 from rltheory.games.variant import Variant, one
 
 
@@ -227,51 +225,57 @@ def aod_cfr() -> Variant:
 
 # The numbers of VAD-CFR's schedule, by name.
 (
-    _LOG_T, _FIRST, _BLEND, _SCALE, _ALPHA, _BETA, _SENSITIVITY, _FLOOR, _BOOST, _OPTIMISM,
-    _EXPONENT, _GAMMA, _GAMMA_CAP, _GAMMA_SENSITIVITY, _AVERAGING, _STABILITY, _MAGNITUDE,
+    _LOG_T, _BETWEEN, _FIRST, _BLEND, _PER_SCALE, _ALPHA, _BETA, _SENSITIVITY, _FLOOR, _BOOST,
+    _OPTIMISM, _GAMMA, _GAMMA_CAP, _GAMMA_SENSITIVITY, _AVERAGING, _STABILITY, _MAGNITUDE,
 ) = range(17)  # fmt: skip
 
 
-@njit(cache=True)
-def _power(x, exponent):  # type: ignore[no-untyped-def]
-    if exponent == 1.0:
-        return x
-    if exponent == 0.5:
-        return sqrt(x)
-    if exponent == 1.5:
-        return x * sqrt(x)
-    return x**exponent
+def _vad_track(size, ewma, c):  # type: ignore[no-untyped-def]
+    """The moving average of regret sizes."""
+    return size if c[_FIRST] > 0.0 else c[_BLEND] * size + (1.0 - c[_BLEND]) * ewma
 
 
 def _vad_signal(size, ewma, c):  # type: ignore[no-untyped-def]
-    """The moving average of regret sizes; then discounts, optimism and weight of this visit."""
-    ewma = size if c[_FIRST] > 0.0 else c[_BLEND] * size + (1.0 - c[_BLEND]) * ewma
-    volatility = min(1.0, ewma / c[_SCALE])
-    alpha = max(0.1, c[_ALPHA] - c[_SENSITIVITY] * volatility)
-    beta = min(alpha, c[_BETA] - c[_SENSITIVITY] * volatility)
-    # t^a / (t^a + 1) without the power.
-    positive = 1.0 / (1.0 + exp(-alpha * c[_LOG_T]))
-    negative = 1.0 / (1.0 + exp(-beta * c[_LOG_T]))
-    optimism = c[_OPTIMISM] * max(0.0, 1.0 - c[_SENSITIVITY] * volatility)
+    """The discounts of positive and negative regrets, the optimism and the averaging weight."""
+    lowered = c[_SENSITIVITY] * min(1.0, ewma * c[_PER_SCALE])
+    # Both discounts are t^a / (t^a + 1) = 1 / (1 + t^-a); where no bound binds, their exponents
+    # differ by a constant, and one power gives both.
+    alpha = c[_ALPHA] - lowered
+    beta = c[_BETA] - lowered
+    if alpha >= 0.1 and beta <= alpha:
+        slow = exp(-alpha * c[_LOG_T])
+        fast = slow * c[_BETWEEN]
+    else:
+        alpha = max(0.1, alpha)
+        slow = exp(-alpha * c[_LOG_T])
+        fast = exp(-min(alpha, beta) * c[_LOG_T])
+    both = 1.0 / ((1.0 + slow) * (1.0 + fast))
     weight = 0.0
     if c[_AVERAGING] > 0.0:
-        now = min(1.0, size / c[_SCALE])
-        gamma = min(c[_GAMMA_CAP], c[_GAMMA] + c[_GAMMA_SENSITIVITY] * now)
-        stability = 1.0 / (1.0 + _power(size, c[_STABILITY]))
-        magnitude = max(0.1, _power(1.0 + size / c[_SCALE], c[_MAGNITUDE]))
-        weight = exp(gamma * c[_LOG_T]) * stability * magnitude
-    return ewma, (positive, negative, optimism, weight)
+        relative = size * c[_PER_SCALE]
+        gamma = min(c[_GAMMA_CAP], c[_GAMMA] + c[_GAMMA_SENSITIVITY] * min(1.0, relative))
+        magnitude = sqrt(1.0 + c[_MAGNITUDE] * relative)
+        stability = 1.0 + c[_STABILITY] * size * sqrt(size)
+        weight = exp(gamma * c[_LOG_T]) * magnitude / stability
+    optimism = c[_OPTIMISM] * max(0.0, 1.0 - lowered)
+    return (1.0 + fast) * both, (1.0 + slow) * both, optimism, weight
 
 
 def _vad_regret(R, r, c, s):  # type: ignore[no-untyped-def]
     boosted = c[_BOOST] * r if r > 0.0 else r
-    return max(c[_FLOOR], (s[0] if R >= 0.0 else s[1]) * R + boosted)
+    regret = (s[0] if R >= 0.0 else s[1]) * R + boosted
+    return regret if regret > c[_FLOOR] else c[_FLOOR]
+
+
+def _vad_projected(R, r, m, c, s):  # type: ignore[no-untyped-def]
+    boosted = c[_BOOST] * r if r > 0.0 else r
+    return max((s[0] if R >= 0.0 else s[1]) * R + s[2] * boosted, 0.0)
 
 
 def _vad_strategy(R, r, m, c, s):  # type: ignore[no-untyped-def]
     boosted = c[_BOOST] * r if r > 0.0 else r
     projected = (s[0] if R >= 0.0 else s[1]) * R + s[2] * boosted
-    return _power(max(projected, 0.0), c[_EXPONENT])
+    return projected * sqrt(projected) if projected > 0.0 else 0.0
 
 
 def _vad_weight(c, s):  # type: ignore[no-untyped-def]
@@ -290,13 +294,13 @@ def vad_cfr(
     floor: float = -20.0,
     optimism: float = 1.0,
     optimism_decay: float = 100.0,
-    exponent: float = 1.5,
+    sharpened: bool = True,
     gamma: float = 2.0,
     gamma_cap: float = 4.0,
     gamma_sensitivity: float = 1.5,
     warm_up: int = 500,
-    stability: float = 1.5,
-    magnitude: float = 0.5,
+    stability: float = 1.0,
+    magnitude: float = 1.0,
 ) -> Variant:
     """VAD-CFR: discounts, optimism and averaging that answer to the volatility of regrets.
 
@@ -309,9 +313,11 @@ def vad_cfr(
     sensitivity: how much both fall at volatility 1; scale: the size of regret that counts as 1;
     blend: weight of the newest size in the moving average. boost: factor on positive instantaneous
     regrets; floor: smallest accumulated regret. optimism / (1 + (t - 1) / optimism_decay): weight
-    of the prediction. exponent: of the projected regrets in the strategy. Averaging starts at
-    iteration warm_up + 1 with t^min(gamma_cap, gamma + gamma_sensitivity * volatility), divided by
-    1 + size^stability, times (1 + size / scale)^magnitude.
+    of the prediction. sharpened: whether the strategy is proportional to the projected regrets to
+    the power 3/2, or to them themselves. Averaging starts at iteration warm_up + 1 with weights
+    t^min(gamma_cap, gamma + gamma_sensitivity * volatility), divided by
+    1 + stability * size^(3/2), times (1 + magnitude * size / scale)^(1/2), where size is the
+    largest regret of the visit; 0 switches a factor off.
 
     Raises ValueError if `volatility` is neither of the two. Source: Li, Schultz, Hennes, Lanctot
     (2026), listing of the appendix.
@@ -321,9 +327,10 @@ def vad_cfr(
 
     def schedule(t: int, n: int) -> tuple[float, ...]:
         return (
-            log(t), float(t == 1), blend, scale, alpha, beta, sensitivity, floor, boost,
+            log(t), float(t) ** (alpha - beta), float(t == 1), blend, 1.0 / scale,
+            alpha, beta, sensitivity, floor, boost,
             optimism / (1.0 + (t - 1) / optimism_decay),
-            exponent, gamma, gamma_cap, gamma_sensitivity, float(t > warm_up), stability, magnitude,
+            gamma, gamma_cap, gamma_sensitivity, float(t > warm_up), stability, magnitude,
         )  # fmt: skip
 
     return Variant(
@@ -332,10 +339,11 @@ def vad_cfr(
         source="Li, Schultz, Hennes, Lanctot (2026)",
         schedule=schedule,
         regret=_vad_regret,
-        strategy=_vad_strategy,
+        strategy=_vad_strategy if sharpened else _vad_projected,
         weight=_vad_weight,
+        track=_vad_track,
         signal=_vad_signal,
-        shared_signal=volatility == "shared",
+        shared_state=volatility == "shared",
     )
 
 
