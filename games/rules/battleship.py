@@ -47,11 +47,16 @@ class Battleship:
             raise ValueError(f"ships is {self.ships!r}; expected the lengths of one ship or more")
         for i, length in enumerate(self.ships):
             check_count(length, f"ships[{i}]", 1, max(self.rows, self.columns))
+        object.__setattr__(self, "ships", tuple(self.ships))
         check_count(self.shots, "shots", 1, self.rows * self.columns)
+        if self.values is not None and not isinstance(self.values, (tuple, list)):
+            raise ValueError(f"values is {self.values!r}; expected one number for each ship")
         if len(self.worth) != len(self.ships):
             raise ValueError(f"values is {self.values!r}; expected one for each of {self.ships!r}")
         for i, value in enumerate(self.worth):
             check_range(value, f"values[{i}]", 0, 1e6)
+        if self.values is not None:
+            object.__setattr__(self, "values", self.worth)
         check_range(self.loss_multiplier, "loss_multiplier", 0, 1e6)
         if not self.fleets:
             raise ValueError(

@@ -42,6 +42,8 @@ class Blotto:
         check_count(self.players, "players", 2, 6)
         check_count(self.fields, "fields", 1, 10)
         check_counts(self.coins, "coins", self.players, 0, 100)
+        if isinstance(self.coins, list):
+            object.__setattr__(self, "coins", tuple(self.coins))
         check_count(self.reserves, "reserves", 0, 3)
         check_choice(self.returns, "returns", RETURNS)
         combinations = prod(comb(army + self.fields - 1, army) for army in self.armies)

@@ -69,14 +69,14 @@ class Kuhn:
         """The moves themselves."""
         return moves
 
-    def payoff_key(self, moves: str) -> str:
-        """The moves themselves."""
-        return moves
+    def payoff_key(self, moves: str) -> tuple[int, ...]:
+        """Who has bet."""
+        return tuple(p for p in range(self.players) if "b" in moves[p :: self.players])
 
     def payoffs(self, moves: str) -> FloatArray:
         """The pot to the best card of those in, minus what each has paid."""
         n = self.players
-        bettors = [p for p in range(n) if "b" in moves[p::n]]
+        bettors = list(self.payoff_key(moves))
         paid = np.array([2.0 if p in bettors else 1.0 for p in range(n)])
         cards = np.indices((n + 1,) * n)
         inside = bettors or list(range(n))

@@ -1,18 +1,19 @@
 """Checks of what the constructors of games are given: an error names the parameter."""
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 
 def check_count(value: Any, name: str, low: int, high: int) -> int:
     """Return `value` as an int; raise ValueError unless it is an integer from low to high."""
     try:
-        is_integer = not isinstance(value, bool) and int(value) == value
-    except (TypeError, ValueError, OverflowError):
-        is_integer = False
-    if not is_integer or not low <= value <= high:
+        number = low - 1 if isinstance(value, bool) else index(value)
+    except TypeError:
+        number = low - 1
+    if not low <= number <= high:
         raise ValueError(f"{name} is {value!r}; expected an integer from {low} to {high}")
-    return int(value)
+    return number
 
 
 def check_counts(value: Any, name: str, length: int, low: int, high: int) -> tuple[int, ...]:

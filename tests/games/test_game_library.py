@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
 from strategies_games import payoffs_by_recursion, random_profile
 
 from rltheory.games.best_response import expected_payoffs
@@ -85,6 +87,8 @@ def test_rules_are_values():
         ("kuhn_poker", {"players": "two"}, "players is 'two'"),
         ("kuhn_poker", {"players": 2.5}, "players is 2.5"),
         ("kuhn_poker", {"players": float("nan")}, "players is nan"),
+        ("kuhn_poker", {"players": 2.0}, "players is 2.0; expected an integer"),
+        ("kuhn_poker", {"players": (2,)}, "players is"),
         ("leduc_poker", {"players": 4}, "players is 4; expected an integer from 2 to 3"),
         ("leduc_poker", {"players": None}, "players is None"),
         ("liars_dice", {"sides": 1}, "sides is 1"),
@@ -100,6 +104,7 @@ def test_rules_are_values():
         ("blotto", {"coins": -1}, "coins is -1"),
         ("blotto", {"coins": (1, 2, 3)}, r"coins is \(1, 2, 3\); expected 2 integers"),
         ("blotto", {"coins": (1, -2)}, r"coins\[1\] is -2"),
+        ("blotto", {"coins": np.ones(2)}, "coins is array"),
         ("blotto", {"coins": 100, "fields": 10}, "combinations of armies"),
         ("blotto", {"fields": 0}, "fields is 0"),
         ("blotto", {"players": 1}, "players is 1"),
@@ -114,6 +119,7 @@ def test_rules_are_values():
         ("battleship", {"values": (1.0, 2.0)}, r"values is \(1.0, 2.0\)"),
         ("battleship", {"values": (-1.0,)}, r"values\[0\] is -1"),
         ("battleship", {"values": (float("nan"),)}, r"values\[0\] is nan"),
+        ("battleship", {"values": 1.0}, "values is 1.0; expected one number for each ship"),
         ("battleship", {"shots": 0}, "shots is 0"),
         ("battleship", {"shots": 5}, "shots is 5"),
         ("battleship", {"loss_multiplier": -1}, "loss_multiplier is -1"),
@@ -127,6 +133,64 @@ def test_rules_are_values():
 def test_what_does_not_exist_or_makes_no_sense_is_refused(name, parameters, message):
     with pytest.raises(ValueError, match=message):
         load(name, **parameters)
+
+
+COUNTS = st.sampled_from([2, 3, 2, 3, 1, 0])
+ANY_PARAMETERS = {
+    "battleship": {
+        "rows": COUNTS,
+        "columns": COUNTS,
+        "ships": st.lists(st.integers(1, 2), min_size=1, max_size=2),
+        "shots": st.integers(1, 2),
+        "loss_multiplier": st.sampled_from([0.0, 1.0, 3.0]),
+    },
+    "blotto": {
+        "coins": COUNTS | st.lists(COUNTS, min_size=2, max_size=2),
+        "fields": COUNTS,
+        "players": COUNTS,
+        "reserves": st.integers(0, 1),
+        "returns": st.sampled_from(["majority", "fields"]),
+    },
+    "kuhn_poker": {"players": COUNTS},
+    "liars_dice": {"sides": COUNTS, "dice": st.integers(0, 2), "players": COUNTS},
+}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data(), st.sampled_from(sorted(ANY_PARAMETERS)))
+def test_any_parameters_make_a_sound_game_or_are_refused(data, name):
+    drawn = {key: data.draw(values, key) for key, values in ANY_PARAMETERS[name].items()}
+    rules = None
+    try:
+        rules = make_rules(name, **drawn)
+    except ValueError as error:
+        named = [key for key in drawn if key in str(error)]
+    else:
+        named = [*drawn]
+    assert named
+    event(f"{name} {'refused' if rules is None else 'made'}")
+    if rules is None:
+        return
+    hash(rules)
+    sizes = [len(hands) for hands in rules.hands]
+    deal = np.broadcast_to(rules.deal(), sizes)
+    dealt = tuple(p for p, chosen in enumerate(rules.chosen) if not chosen)
+    np.testing.assert_allclose(deal.sum(axis=dealt), 1, rtol=0, atol=deal.size * 2**-52)
+    assume(np.prod(sizes) <= 100)
+    game = load(name, **drawn)
+    assume(game.histories <= 3000)
+    tree = load(name, form="tree", **drawn)
+    profile = random_profile(game, seed=0)
+    paid, _ = payoffs_by_recursion(tree.tree, tree.form.first, profile)
+    np.testing.assert_allclose(expected_payoffs(game, profile), paid, rtol=0, atol=1e-12)
+
+
+def test_lists_are_taken_for_tuples():
+    assert make_rules("blotto", coins=[6, 10]) == make_rules("blotto", coins=(6, 10))
+    ships = {"ships": [1, 2], "values": [1.0, 2.0]}
+    assert hash(make_rules("battleship", **ships)) == hash(
+        make_rules("battleship", ships=(1, 2), values=(1.0, 2.0))
+    )
 
 
 def test_the_suite_has_18_games_of_five_kinds():

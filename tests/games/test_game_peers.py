@@ -214,6 +214,28 @@ def test_dark_hex_is_that_of_openspiel(rows, columns, version, peer_version):
     compare(ours, peer, lambda player, told: labels[player, told])
 
 
+@pytest.mark.parametrize("points", ["descending", "ascending", "random"])
+def test_goofspiel_with_all_bids_seen_pays_what_openspiels_pays(points):
+    """Our sets of information are finer, as OpenSpiel's forget the order of the bids."""
+    ours = load("goofspiel", cards=3, points=points, imperfect=False)
+    theirs = spiel(f"goofspiel(num_cards=3,points_order={points},returns_type=win_loss)")
+
+    def weight(hand):
+        # Play that depends on the own hand only, so that both can follow it.
+        return np.array(hand) / sum(hand)
+
+    def visit(player, told):
+        return weight([int(c) for c in told.split(f"P{player} hand: ")[1].split("\n")[0].split()])
+
+    cards = [weight([int(card) for card in actions]) for actions in ours.action_labels]
+    np.testing.assert_allclose(
+        expected_payoffs(ours, np.concatenate(cards)),
+        walk(theirs.new_initial_state(), visit),
+        rtol=0,
+        atol=1e-12,
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("peer", "name", "parameters", "translate"),
