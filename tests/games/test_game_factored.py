@@ -32,8 +32,8 @@ SMALL = [
 ]
 
 
-def both_forms(rules):
-    return build_factored(rules), from_tree(build_tree(Unfolded(rules)))
+def both_forms(rules, blocks):
+    return build_factored(rules, blocks=blocks), from_tree(build_tree(Unfolded(rules)))
 
 
 def assert_same_game(factored, tree):
@@ -63,9 +63,11 @@ def assert_same_payoffs(factored, tree, seed):
     np.testing.assert_allclose(ours.best, theirs.best, rtol=0, atol=atol)
 
 
+@pytest.mark.parametrize("blocks", [True, False])
 @pytest.mark.parametrize(("name", "parameters"), SMALL)
-def test_games_of_the_library_are_their_unfolded_trees(name, parameters):
-    factored, tree = both_forms(make_rules(name, **parameters))
+def test_games_of_the_library_are_their_unfolded_trees(name, parameters, blocks):
+    factored, tree = both_forms(make_rules(name, **parameters), blocks)
+    assert (len(factored.form.hands) > 0) == blocks
     assert_same_game(factored, tree)
     assert_same_payoffs(factored, tree, seed=1)
 
@@ -74,10 +76,10 @@ def test_every_factored_game_is_among_those_compared():
     assert {name for name, _ in SMALL} == set(FACTORED)
 
 
-@settings(max_examples=60, deadline=None)
-@given(factored_rules(), st.integers(0, 2**32 - 1))
-def test_random_games_are_their_unfolded_trees(rules, seed):
-    factored, tree = both_forms(rules)
+@settings(max_examples=80, deadline=None)
+@given(factored_rules(), st.booleans(), st.integers(0, 2**32 - 1))
+def test_random_games_are_their_unfolded_trees(rules, blocks, seed):
+    factored, tree = both_forms(rules, blocks)
     assert_same_game(factored, tree)
     assume(factored.slots)
     assert_same_payoffs(factored, tree, seed)
