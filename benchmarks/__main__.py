@@ -6,10 +6,11 @@ Exits with status 1 if a target was missed.
 import sys
 from pathlib import Path
 
-from benchmarks import planning, robust
+from benchmarks import games, planning, robust
 from benchmarks.common import machine, table, versions
 
 PACKAGES = ["rltheory", "numpy", "scipy", "numba", "quantecon", "mdpsolver", "pymdptoolbox"]
+PACKAGES += ["open_spiel", "LiteEFG"]
 TARGET = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 TEMPLATE = """# Benchmarks
@@ -45,6 +46,21 @@ them and, where the model is dense, the BLAS product with a vector.
 ## Robust planning and memory
 
 {robust}
+
+## Games
+
+One iteration of CFR+ updates both players in turn and the average; one exploitability is that of
+the average profile, by public calls, arguments checked. Everyone uses one thread. Before timing,
+each peer's average after {warm_up} iterations must be as exploitable for us as for the peer, to
+{agreement:g}.
+
+- rltheory: runs of many iterations, their one exploitability included.
+- OpenSpiel: `pyspiel.CFRPlusSolver` and `pyspiel.exploitability` (C++), from iteration
+  {first} on; the first iterations take up to three times as long, as nothing is skipped yet.
+- LiteEFG: its own CFR+ graph, with `update_graph` and `update_strategy` as its training loop calls
+  them, and `exploitability(..., "linear-avg-iterate")`.
+
+{games}
 """
 
 
@@ -52,7 +68,8 @@ def main() -> int:
     """Run everything; return the exit status."""
     planning_text, planning_claims = planning.report()
     robust_text, robust_claims = robust.report()
-    claims = planning_claims + robust_claims
+    games_text, games_claims = games.report()
+    claims = planning_claims + robust_claims + games_claims
     text = TEMPLATE.format(
         machine=machine(),
         versions=versions(PACKAGES),
@@ -60,6 +77,10 @@ def main() -> int:
         tolerance=planning.TOLERANCE,
         planning=planning_text,
         robust=robust_text,
+        warm_up=games.WARM_UP,
+        first=games.WARM_UP + 1,
+        agreement=games.AGREEMENT,
+        games=games_text,
     )
     print(text)
     TARGET.parent.mkdir(exist_ok=True)
