@@ -1,13 +1,9 @@
-"""Extensive games in Gambit's `.efg` files: read, written, and turned into `ExtensiveGame`.
+"""Extensive games in Gambit's `.efg` files: read and written.
 
-A file is kept whole as an `EfgFile`: every name, and every number as the exact fraction that is
-written. An outcome may hang on any node; what a play pays is the sum along its path.
 Source: Gambit's documentation, "The extensive game (.efg) file format".
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,107 +11,19 @@ import numpy as np
 
 from rltheory.analysis.arrays import ROW_SUM_TOLERANCE
 from rltheory.analysis.files import replacing
-from rltheory.games.extensive import ExtensiveGame, from_tree
+from rltheory.games.efg_file import EfgFile, EfgInfoset, EfgNode, EfgOutcome
+from rltheory.games.extensive import ExtensiveGame
 from rltheory.games.gambit_tokens import (
     Token,
     Tokens,
+    format_payoffs,
     quote,
+    read_payoffs,
+    read_players,
     read_text,
     simplest,
-    unique_labels,
 )
-from rltheory.games.tree import CHANCE, TERMINAL, GameTree, TreeBuilder
-
-
-@dataclass(frozen=True)
-class EfgOutcome:
-    """What is paid where a play passes; payoffs, one for each player."""
-
-    number: int
-    name: str
-    payoffs: tuple[Fraction, ...]
-
-
-@dataclass(frozen=True)
-class EfgInfoset:
-    """An information set of a player, 0 for nature and then 1, 2, ...; probabilities of nature."""
-
-    player: int
-    number: int
-    name: str
-    actions: tuple[str, ...]
-    probabilities: tuple[Fraction, ...] | None = None
-
-
-@dataclass(frozen=True)
-class EfgNode:
-    """A node; infoset and outcome are places in the file's tuples, None where there is none."""
-
-    name: str
-    infoset: int | None
-    outcome: int | None
-
-
-@dataclass(frozen=True)
-class EfgFile:
-    """An `.efg` file: nodes depth first, infosets and outcomes in the order of their definition."""
-
-    title: str
-    comment: str
-    players: tuple[str, ...]
-    infosets: tuple[EfgInfoset, ...]
-    outcomes: tuple[EfgOutcome, ...]
-    nodes: tuple[EfgNode, ...]
-
-    def tree(self) -> GameTree:
-        """Return the game tree, probabilities and payoffs rounded once.
-
-        Information sets keep their names; to one without a name, or whose name is not the only
-        one, player and number are added. Empty and repeated actions are told apart by their place.
-        """
-        builder = TreeBuilder(len(self.players))
-        labels = self._infoset_labels()
-        actions = [unique_labels(infoset.actions) for infoset in self.infosets]
-        for node, parent, probability, paid in self._walk():
-            if node.infoset is None:
-                builder.leaf(parent, float(probability), [float(x) for x in paid])
-                continue
-            infoset = self.infosets[node.infoset]
-            if infoset.probabilities is not None:
-                builder.chance(parent, float(probability), len(infoset.actions))
-            else:
-                moves, label = actions[node.infoset], labels[node.infoset]
-                player = infoset.player - 1
-                builder.decision(parent, float(probability), player, infoset.number, moves, label)
-        return builder.finish()
-
-    def game(self) -> ExtensiveGame:
-        """Return the game; ValueError if a player forgets an own past move."""
-        return from_tree(self.tree(), self.title or "game")
-
-    def _walk(self) -> Iterator[tuple[EfgNode, int, Fraction, tuple[Fraction, ...]]]:
-        """Every node with its parent, the chance of the move to it and what is paid so far."""
-        nothing = (Fraction(0),) * len(self.players)
-        stack = [(-1, Fraction(1), nothing)]
-        for place, node in enumerate(self.nodes):
-            parent, probability, paid = stack.pop()
-            if node.outcome is not None:
-                payoffs = self.outcomes[node.outcome].payoffs
-                paid = tuple(x + y for x, y in zip(paid, payoffs, strict=True))
-            yield node, parent, probability, paid
-            if node.infoset is not None:
-                infoset = self.infosets[node.infoset]
-                chances = infoset.probabilities or (Fraction(1),) * len(infoset.actions)
-                stack.extend((place, chance, paid) for chance in reversed(chances))
-
-    def _infoset_labels(self) -> tuple[str, ...]:
-        players = ("nature", *unique_labels(self.players))
-        times = Counter(s.name for s in self.infosets)
-        numbered = [f"{s.name} ({players[s.player]}, {s.number})".strip() for s in self.infosets]
-        return unique_labels(
-            s.name if s.name and times[s.name] == 1 else label
-            for s, label in zip(self.infosets, numbered, strict=True)
-        )
+from rltheory.games.tree import CHANCE, TERMINAL, GameTree
 
 
 def read_efg(path: str | Path) -> EfgFile:
@@ -283,7 +191,8 @@ class _Reader:
     ) -> tuple[tuple[str, ...], tuple[Fraction, ...] | None]:
         tokens = self._tokens
         tokens.take("open", "'{'")
-        actions, probabilities = [], []
+        actions: list[str] = []
+        probabilities: list[Fraction] = []
         while not actions or tokens.next.kind != "close":
             actions.append(tokens.label("an action's name in quotes"))
             if kind == "c":
@@ -295,8 +204,8 @@ class _Reader:
         tokens.take("close", "'}'")
         if kind == "p":
             return tuple(actions), None
-        if abs(sum(probabilities) - 1) > ROW_SUM_TOLERANCE:
-            total = float(sum(probabilities))
+        total = float(sum(probabilities))
+        if abs(total - 1) > ROW_SUM_TOLERANCE:
             tokens.refuse(f"the probabilities sum to {total:.10g}; expected 1", start)
         return tuple(actions), tuple(probabilities)
 
@@ -320,30 +229,6 @@ class _Reader:
         elif outcome != self._outcome_list[known]:
             tokens.refuse(f"outcome {number} differs from its definition further up", start)
         return known
-
-
-def read_players(tokens: Tokens) -> tuple[str, ...]:
-    """Read the players' names in braces."""
-    tokens.take("open", "'{' and the players' names")
-    players = [tokens.label("a player's name in quotes")]
-    while not tokens.accept("close"):
-        players.append(tokens.label("a player's name in quotes or '}'"))
-    return tuple(players)
-
-
-def read_payoffs(tokens: Tokens, players: int) -> tuple[Fraction, ...]:
-    """Read one payoff for each player and a closing brace, commas between them optional."""
-    payoffs = []
-    for player in range(players):
-        payoffs.append(tokens.fraction(f"the payoff of player {player + 1} of {players}"))
-        tokens.accept("comma")
-    tokens.take("close", f"'}}' after the payoffs of {players} players")
-    return tuple(payoffs)
-
-
-def format_payoffs(payoffs: Sequence[Fraction]) -> str:
-    """Return payoffs as they stand within braces."""
-    return ", ".join(str(x) for x in payoffs)
 
 
 def _line(file: EfgFile, node: EfgNode) -> str:

@@ -7,7 +7,7 @@ Source: Gambit's documentation, "Game representation formats".
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -123,6 +123,30 @@ def read_text(path: str | Path) -> str:
         raise ValueError(
             f"{path}: expected text in UTF-8; got a file that is not, from byte {error.start} on"
         ) from None
+
+
+def read_players(tokens: Tokens) -> tuple[str, ...]:
+    """Read the players' names in braces."""
+    tokens.take("open", "'{' and the players' names")
+    players = [tokens.label("a player's name in quotes")]
+    while not tokens.accept("close"):
+        players.append(tokens.label("a player's name in quotes or '}'"))
+    return tuple(players)
+
+
+def read_payoffs(tokens: Tokens, players: int) -> tuple[Fraction, ...]:
+    """Read one payoff for each player and a closing brace, commas between them optional."""
+    payoffs = []
+    for player in range(players):
+        payoffs.append(tokens.fraction(f"the payoff of player {player + 1} of {players}"))
+        tokens.accept("comma")
+    tokens.take("close", f"'}}' after the payoffs of {players} players")
+    return tuple(payoffs)
+
+
+def format_payoffs(payoffs: Sequence[Fraction]) -> str:
+    """Return payoffs as they stand within braces."""
+    return ", ".join(str(x) for x in payoffs)
 
 
 def quote(label: str) -> str:

@@ -16,8 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rltheory.analysis.files import replacing
-from rltheory.games.efg import format_payoffs, read_payoffs, read_players
-from rltheory.games.gambit_tokens import Tokens, quote, read_text, simplest
+from rltheory.games.gambit_tokens import (
+    Tokens,
+    format_payoffs,
+    quote,
+    read_payoffs,
+    read_players,
+    read_text,
+    simplest,
+)
 from rltheory.games.matrix_game import MatrixGame
 
 

@@ -11,16 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rltheory.games.best_response import deviations, exploitability
-from rltheory.games.efg import (
-    EfgFile,
-    EfgInfoset,
-    EfgNode,
-    EfgOutcome,
-    format_efg,
-    parse_efg,
-    read_efg,
-    write_efg,
-)
+from rltheory.games.efg import format_efg, parse_efg, read_efg, write_efg
+from rltheory.games.efg_file import EfgFile, EfgInfoset, EfgNode, EfgOutcome
 from rltheory.games.extensive import ExtensiveGame, from_tree
 from rltheory.games.factored import Unfolded, build_factored
 from rltheory.games.gambit import from_gambit, to_gambit
@@ -407,7 +399,7 @@ def test_a_file_that_is_no_text_and_one_that_is_missing(tmp_path: Path) -> None:
 
 
 def test_games_that_a_file_cannot_hold() -> None:
-    with pytest.raises(ValueError, match="factored form; an .efg file lists every node"):
+    with pytest.raises(ValueError, match=r"factored form; an \.efg file lists every node"):
         format_efg(build_factored(Kuhn(players=2), "kuhn"))
     with pytest.raises(ValueError, match="ends in a backslash"):
         format_nfg(NfgFile("t\\", "", ("a",), (("x",),), None, ((Fraction(1),),)))
