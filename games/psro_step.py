@@ -1,0 +1,177 @@
+"""One iteration of PSRO: payoffs among the populations, their mixtures, exact best responses.
+
+With three or more players the payoff tensor soon has more entries than the game has leaves. SHOR
+then works on the plans instead: what every policy earns against the others' mixtures is one pass
+over the leaves and one product with the plans, the same numbers up to rounding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from rltheory.analysis.arrays import (
+    FloatArray,
+    as_float_array,
+    check_distributions,
+    read_only,
+)
+from rltheory.games import psro_kernels
+from rltheory.games.best_response import Deviations
+from rltheory.games.extensive import ExtensiveGame
+from rltheory.games.matrix_game import Profile
+from rltheory.games.meta_solvers import MetaSolver, Uniform
+from rltheory.games.payoff_kernels import unflatten
+from rltheory.games.psro_payoffs import PayoffTable, Plans, add, check_memory, has
+from rltheory.games.psro_run import PSROState, solver_name
+from rltheory.games.shor import Shor
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What does not change during a run."""
+
+    game: ExtensiveGame
+    train: MetaSolver
+    evaluate: MetaSolver
+    slack: FloatArray
+    first: bool
+    memory_limit: float
+
+    def step(self, state: PSROState, drop: bool) -> PSROState:
+        """Let the best responses join their populations, and measure again."""
+        plans = state.plans
+        for p, plan in enumerate(state.responses):
+            if not (drop and has(plans[p], plan)):
+                plans = add(plans, p, plan)
+        return self.measure(state, plans, state.payoffs)
+
+    def measure(
+        self, before: PSROState | None, plans: Plans, payoffs: FloatArray | None
+    ) -> PSROState:
+        """Return populations with their payoffs, meta-strategies and best responses."""
+        iteration = 1 if before is None else len(before.measured) + 1
+        counts = tuple(len(policies) for policies in plans)
+        if self.needs_tensor(counts):
+            self.check_memory(counts)
+            table = self.table
+            payoffs = table.start(plans) if payoffs is None else table.grow(payoffs, plans)
+        else:
+            payoffs = None
+        training = self.mix(self.train, plans, payoffs, iteration)
+        same = self.evaluate is self.train
+        reported = training if same else self.mix(self.evaluate, plans, payoffs, iteration)
+        trained, _, responses = self.judge(plans, training)
+        judged, gap, _ = self.judge(plans, reported)
+        row = [
+            judged.exploitability,
+            trained.exploitability,
+            gap,
+            *judged.payoffs,
+            *(float(count) for count in counts),
+        ]
+        measured = np.array([row])
+        if before is not None:
+            measured = np.concatenate([before.measured, measured])
+        return PSROState(plans, payoffs, training, reported, responses, measured)
+
+    def mix(
+        self, solver: MetaSolver, plans: Plans, payoffs: FloatArray | None, iteration: int
+    ) -> Profile:
+        """Return a meta-solver's mixture of each population."""
+        counts = tuple(len(policies) for policies in plans)
+        if isinstance(solver, Uniform):
+            return tuple(np.full(count, 1.0 / count) for count in counts)
+        if payoffs is None:
+            assert isinstance(solver, Shor)
+            return self.shor(solver, plans, iteration)
+        profile = solver(read_only(payoffs), iteration)
+        name = f"the mixture of meta-solver {solver_name(solver)}"
+        if not isinstance(profile, Sequence) or len(profile) != len(counts):
+            raise ValueError(f"{name} is {profile!r}; expected a strategy for each player")
+        checked = []
+        for p, count in enumerate(counts):
+            strategy = as_float_array(profile[p], f"{name} for player {p}", (count,)).copy()
+            check_distributions(strategy, f"{name} for player {p}")
+            checked.append(strategy)
+        return tuple(checked)
+
+    def judge(
+        self, plans: Plans, mixture: Profile
+    ) -> tuple[Deviations, float, tuple[FloatArray, ...]]:
+        """Return payoffs and best deviations of a mixture, its restricted gap, best responses."""
+        game, players = self.game, self.game.players
+        reach = self.reach(plans, mixture)
+        worth = np.empty(len(reach))
+        payoffs, best, restricted = np.empty((3, players))
+        responses = []
+        for p in range(players):
+            earned, plan = np.empty(len(plans[p])), np.empty(plans[p].shape[1])
+            payoffs[p], best[p] = psro_kernels.respond(
+                game.compiled, p, reach, plans[p], self.slack[p], self.first, worth, earned, plan
+            )
+            restricted[p] = earned.max()
+            responses.append(plan)
+        gap = float(np.sum(restricted - payoffs)) / players
+        return Deviations(read_only(payoffs), read_only(best)), gap, tuple(responses)
+
+    def reach(self, plans: Plans, mixture: Profile) -> FloatArray:
+        """Return the plans of a mixture, (slots + players,)."""
+        reach = np.empty(self.game.slots + self.game.players)
+        for p, weights in enumerate(mixture):
+            psro_kernels.mix(self.game.compiled, p, plans[p], weights, reach)
+        return reach
+
+    def shor(self, solver: Shor, plans: Plans, iteration: int) -> Profile:
+        """SHOR without a payoff tensor."""
+        counts = np.array([len(policies) for policies in plans])
+        inner, blend, temperature, diversity = solver.settings_at(int(counts.max()), iteration)
+        strategies = np.repeat(1.0 / counts, counts)
+        reach, worth = np.empty((2, self.game.slots + self.game.players))
+        average = psro_kernels.shor_on_plans(
+            self.game.compiled,
+            plans,
+            np.concatenate([[0], np.cumsum(counts)]),
+            inner,
+            float(blend),
+            1.0 / temperature,
+            float(solver.momentum),
+            float(diversity),
+            solver.normalise,
+            solver.baseline == "mean",
+            strategies,
+            reach,
+            worth,
+        )
+        return unflatten(average if solver.output == "average" else strategies, counts)
+
+    def needs_tensor(self, counts: tuple[int, ...]) -> bool:
+        """Whether a meta-solver works on the payoff tensor of populations of these sizes.
+
+        With one or two players it always is there. Once this is False for growing populations it
+        stays so.
+        """
+        if self.game.players <= 2:
+            return True
+        form = self.game.form
+        size = float(np.prod(np.array(counts, dtype=np.float64)))
+        # Of each player's step, in units of a product with an entry of the tensor: leaves, which
+        # need several, and mixing and evaluating the plans.
+        own = np.diff(form.slot_start)
+        leaves = 4.0 * (len(form.values) + len(form.tables)) / self.game.players
+        direct = leaves + 2.0 * float(np.mean(own * np.array(counts)))
+        return any(
+            not isinstance(solver, Uniform) and not (isinstance(solver, Shor) and direct < size)
+            for solver in (self.train, self.evaluate)
+        )
+
+    def check_memory(self, counts: tuple[int, ...]) -> None:
+        """Raise ValueError if populations of these sizes need a tensor larger than the limit."""
+        if self.needs_tensor(counts):
+            check_memory(counts, self.memory_limit, "take fewer iterations, or drop repeats")
+
+    @cached_property
+    def table(self) -> PayoffTable:
+        """How payoffs grow in this game."""
+        return PayoffTable(self.game)
