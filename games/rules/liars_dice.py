@@ -73,11 +73,11 @@ class LiarsDice:
             factorial(self.dice) // prod(factorial(roll.count(face)) for face in set(roll))
             for roll in self.rolls
         ]
-        chances = np.array(orders) / self.sides**self.dice
         deal = np.ones(())
         for _ in range(self.players):
-            deal = np.multiply.outer(deal, chances)
-        return deal
+            deal = np.multiply.outer(deal, orders)
+        # Whole numbers divided once: each chance is the float nearest to its fraction.
+        return deal / self.sides ** (self.dice * self.players)
 
     def start(self) -> State:
         """No bid yet."""
