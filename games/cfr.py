@@ -6,7 +6,7 @@ strategies approach a Nash equilibrium (Zinkevich et al., 2007); otherwise the e
 reported all the same, and nothing is promised.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
@@ -54,6 +54,7 @@ def cfr(
     alternating: bool = True,
     state: CFRState | None = None,
     save: str | PathLike[str] | None = None,
+    progress: Callable[[int, float], None] | None = None,
 ) -> CFRResult:
     """Run a member of the CFR family.
 
@@ -66,6 +67,7 @@ def cfr(
     state: of an earlier run of the same variant, to go on from. `iterations` still counts from the
     beginning, and so must checkpoints after it. save: a file that gets the run after every
     checkpoint; if it exists the run goes on from there, to the same bits as without interruption.
+    progress: called at every checkpoint with the iteration and the exploitability.
 
     Raises ValueError for an unknown variant, checkpoints outside 1, ..., iterations, a state of
     another game, or a file of another run; OSError if the file cannot be written.
@@ -85,6 +87,8 @@ def cfr(
             done.append((mark, deviations(game, _profile(game, state))))
             if file is not None:
                 file.write(state, done)
+            if progress is not None:
+                progress(mark, done[-1][1].exploitability)
     if not done:
         done.append((state.iteration, deviations(game, _profile(game, state))))
     return CFRResult(
