@@ -31,6 +31,7 @@ class Figure:
     name: as on the command line and in file names; title: a few words; caption: complete
     sentences that answer the figure's question; source: author, year, number in the work.
     draw(scale, seed): the picture and its data; settings: the parameters of each scale.
+    findings(rows): sentences that the data decide, put after the caption of what was drawn.
     cost: seconds that it takes at the quick scale, roughly; dear figures are started first.
     """
 
@@ -41,6 +42,7 @@ class Figure:
     draw: Callable[[str, int], Drawing]
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     cost: float = 3.0
+    findings: Callable[[plotting.Rows], str] | None = None
 
 
 @cache
@@ -100,6 +102,8 @@ def render(
     }
     with plotting.style():
         picture, rows = figure.draw(scale, seed)
+        if figure.findings is not None:
+            about["caption"] = f"{figure.caption} {figure.findings(rows)}"
         return plotting.save(picture, rows, about, folder, figure.name)
 
 
