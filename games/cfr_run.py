@@ -1,11 +1,11 @@
 """The state of a CFR run, and the file that keeps it so that a run can be taken up again."""
 
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from rltheory.analysis.files import prepare, replacing
 from rltheory.games.best_response import Deviations
 from rltheory.games.extensive import ExtensiveGame
 from rltheory.games.variant import Variant
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +83,9 @@ def fingerprint(
     return digest.hexdigest()
 
 
+State = TypeVar("State", bound="DataclassInstance")
+
+
 class RunFile:
     """A run on disk (`.npz`): its state and what was measured, replaced whole at every write."""
 
@@ -88,8 +94,8 @@ class RunFile:
         self.run = run
         prepare(self.path)
 
-    def read(self, start: CFRState) -> tuple[CFRState, list[tuple[int, Deviations]]]:
-        """Return where the run stands: at `start` if there is no file yet.
+    def read(self, start: State) -> tuple[State, list[tuple[int, Deviations]]]:
+        """Return where the run stands: at `start`, any dataclass of arrays, if there is no file.
 
         Raises ValueError if the file is not one of a run, or of another one.
         """
@@ -100,7 +106,8 @@ class RunFile:
                 kept: dict[str, Any] = dict(archive)
         except (ValueError, zipfile.BadZipFile, EOFError) as error:
             raise ValueError(f"{self.path} does not hold a CFR run: {error}") from None
-        missing = {"run", "iteration", "marks", "payoffs", "best", *_ARRAYS} - set(kept)
+        names = [field.name for field in fields(start)]
+        missing = {"run", "marks", "payoffs", "best", *names} - set(kept)
         if missing:
             raise ValueError(f"{self.path} does not hold a CFR run: {min(missing)} is missing")
         if str(kept["run"]) != self.run:
@@ -108,20 +115,20 @@ class RunFile:
                 f"{self.path} holds a run of another game, variant or setting; "
                 "expected one with the same arguments, or a new file"
             )
-        arrays = {name: read_only(kept[name]) for name in _ARRAYS}
+        whole = {name: isinstance(getattr(start, name), int) for name in names}
+        values = {name: int(kept[name]) if whole[name] else read_only(kept[name]) for name in names}
         measured = zip(kept["marks"], kept["payoffs"], kept["best"], strict=True)
         done = [(int(mark), Deviations(payoffs, best)) for mark, payoffs, best in measured]
-        return CFRState(int(kept["iteration"]), **arrays), done
+        return replace(start, **values), done
 
-    def write(self, state: CFRState, done: list[tuple[int, Deviations]]) -> None:
+    def write(self, state: Any, done: list[tuple[int, Deviations]]) -> None:
         """Replace the file by one with the state reached and all that was measured."""
         with replacing(self.path) as stream:
             np.savez(
                 stream,
                 run=self.run,
-                iteration=state.iteration,
                 marks=[mark for mark, _ in done],
                 payoffs=[d.payoffs for _, d in done],
                 best=[d.best for _, d in done],
-                **state.copies(),
+                **{field.name: getattr(state, field.name) for field in fields(state)},
             )
