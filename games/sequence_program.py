@@ -48,8 +48,8 @@ def float_vertex(game: ExtensiveGame, method: str = "highs-ds") -> FloatVertex:
     mine, theirs = _constraints(game, 0), _constraints(game, 1)
     own, other = mine.shape[1] - 1, theirs.shape[1] - 1
     # HiGHS takes its tolerances in absolute terms.
-    largest = abs(payoffs).max() if payoffs.nnz else 1.0
-    payoffs = (payoffs.T / largest).tocsr()
+    largest = abs(payoffs).max()
+    payoffs = (payoffs.T / (largest if largest > np.finfo(float).tiny else 1.0)).tocsr()
     follow = theirs.T.tocsr()
     no_costs = sparse.csr_array((mine.shape[0], theirs.shape[0]))
     equal, bounded = mine.shape[0] > 0, other > 0
