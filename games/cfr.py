@@ -73,8 +73,8 @@ def cfr(
     another game, or a file of another run; OSError if the file cannot be written.
     """
     rule = as_variant(variant)
-    total = check_positive_integer(iterations, "iterations")
-    marks = checkpoint_iterations(checkpoints, total)
+    marks = checkpoint_iterations(checkpoints, iterations)
+    total = marks[-1]
     state = initial_state(game) if state is None else state.check(game)
     done: list[tuple[int, Deviations]] = []
     file = None
@@ -109,6 +109,7 @@ def checkpoint_iterations(checkpoints: int | Sequence[int], iterations: int) -> 
 
     Raises ValueError if one is outside 1, ..., iterations.
     """
+    iterations = check_positive_integer(iterations, "iterations")
     if isinstance(checkpoints, int):
         count = check_positive_integer(checkpoints, "checkpoints")
         spaced = np.geomspace(1, iterations, count) if count > 1 else [iterations]

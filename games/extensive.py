@@ -136,16 +136,16 @@ class ExtensiveGame:
                 )
         return profile
 
-    def strategy_table(self, strategies: ArrayLike) -> dict[str, dict[str, float]]:
-        """A profile as {information set: {action: probability}}, for reading and printing."""
+    def strategy_table(self, strategies: ArrayLike) -> list[dict[str, dict[str, float]]]:
+        """A profile as {information set: {action: probability}} for each player, to be read."""
         profile = self.check_strategies(strategies)
         first = self.form.first
-        return {
-            label: dict(zip(actions, profile[first[i] : first[i + 1]].tolist(), strict=True))
-            for i, (label, actions) in enumerate(
-                zip(self.infoset_labels, self.action_labels, strict=True)
-            )
-        }
+        table: list[dict[str, dict[str, float]]] = [{} for _ in range(self.players)]
+        for i, player in enumerate(self.owner().tolist()):
+            row = profile[first[i] : first[i + 1]].tolist()
+            label = self.infoset_labels[i]
+            table[player][label] = dict(zip(self.action_labels[i], row, strict=True))
+        return table
 
     def _describe(self, slot: int) -> str:
         infoset = int(np.searchsorted(self.form.first, slot, side="right")) - 1

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from rltheory.cli import solve
+from rltheory.cli import solve, solve_mdp
 from rltheory.cli.main import main
 from rltheory.tabular import DiscountedMDP, EpisodicMDP, backward_induction, policy_iteration
 from rltheory.tabular.generators import american_put, river_swim
@@ -44,7 +44,7 @@ def answer(tmp_path, *words):
     return json.loads(path.read_text())
 
 
-@pytest.mark.parametrize("method", solve.METHODS)
+@pytest.mark.parametrize("method", solve_mdp.METHODS)
 def test_every_method_encloses_the_exact_value(tmp_path, method):
     found = answer(tmp_path, "river_swim", "--set", "states=4", "--discount", "0.9",
                    "--method", method)  # fmt: skip
@@ -86,7 +86,7 @@ def test_frozen_lake_is_drawn_with_arrows(capsys):
         ("wasserstein", 0.5),
     ],
 )
-@pytest.mark.parametrize("method", solve.ROBUST_METHODS)
+@pytest.mark.parametrize("method", solve_mdp.ROBUST_METHODS)
 def test_robust_values_fall_below_nominal_ones_and_radius_0_gives_those(
     tmp_path, name, radius, method
 ):
@@ -98,7 +98,7 @@ def test_robust_values_fall_below_nominal_ones_and_radius_0_gives_those(
                   <= np.minimum(still["upper"], nominal["upper"]))  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in solve.SETS if name.startswith("penalised")])
+@pytest.mark.parametrize("name", [name for name in solve_mdp.SETS if name.startswith("penalised")])
 def test_a_larger_penalty_brings_robust_values_back_to_nominal_ones(tmp_path, name):
     nominal = answer(tmp_path, "chain", "--discount", "0.9")
     words = ("chain", "--discount", "0.9", "--uncertainty", name, "--radius")
@@ -191,7 +191,7 @@ def files(tmp_path):
     ("words", "message"),
     [
         (["frozn_lake"], "did you mean frozen_lake?"),
-        (["model.txt"], "model.txt ends in '.txt'; expected a model's name"),
+        (["model.txt"], "model.txt ends in '.txt'; expected the name of a model or game"),
         (["{}/absent.npz"], "absent.npz"),
         (["{}/absent.tra"], "absent.tra"),
         (["{}/cut.npz"], "is not an MDP archive"),

@@ -84,7 +84,8 @@ def test_payoffs_follow_the_profile_as_by_hand() -> None:
     profile = np.concatenate(
         [
             [float(action == play.get(label, next(iter(moves)))) for action in moves]
-            for label, moves in table.items()
+            for of_player in table
+            for label, moves in of_player.items()
         ]
     )
     # A quarter of (4, 3) and three quarters of (1, 1).

@@ -180,13 +180,13 @@ def test_a_game_may_be_a_single_leaf():
     game = from_tree(build_tree(Given({"root": leaf(1.0, 2.0)})))
     assert (game.infosets, game.slots, game.histories, game.leaves) == (0, 0, 1, 1)
     assert game.uniform().shape == (0,)
-    assert game.strategy_table([]) == {}
+    assert game.strategy_table([]) == [{}] * game.players
 
 
 def test_profiles_are_checked_and_read():
     game = from_tree(build_tree(Given(COIN, sets=HIDDEN)))
     profile = game.uniform()
-    assert game.strategy_table(profile)["unknown"] == {"left": 0.5, "right": 0.5}
+    assert game.strategy_table(profile)[1]["unknown"] == {"left": 0.5, "right": 0.5}
     profile[4:] = [0.7, 0.7]
     with pytest.raises(ValueError, match=r"set 'unknown' sums to 1.4; expected 1"):
         game.check_strategies(profile)
