@@ -1,1 +1,166 @@
 """Finite games: exact solvers, the CFR and PSRO families, exact exploitability."""
+
+from rltheory.games.alpha_rank import AlphaRank, Ranking, alpha_rank
+from rltheory.games.behaviour import (
+    behaviour,
+    behaviour_to_mixed,
+    mixed_to_behaviour,
+    normal_form,
+    realisation_plan,
+)
+from rltheory.games.best_response import (
+    BestResponse,
+    Deviations,
+    best_response,
+    deviations,
+    expected_payoffs,
+    exploitability,
+    nash_conv,
+)
+from rltheory.games.certified import certified_deviations, certified_exploitability
+from rltheory.games.cfr import CFRResult, cfr
+from rltheory.games.cfr_run import CFRState
+from rltheory.games.correlated import (
+    CorrelatedEquilibrium,
+    coarse_correlated_equilibrium,
+    coarse_violation,
+    correlated_equilibrium,
+    correlated_violation,
+)
+from rltheory.games.dynamics import DYNAMICS, Dynamics
+from rltheory.games.efg import read_efg, write_efg
+from rltheory.games.equilibria import Equilibrium, EquilibriumSet, enumerate_equilibria
+from rltheory.games.exact import (
+    ExactDeviations,
+    ExactForm,
+    exact_deviations,
+    exact_exploitability,
+    exact_form,
+    exact_nash_conv,
+    exact_payoffs,
+    exact_regrets,
+    rationalise,
+)
+from rltheory.games.extensive import ExtensiveGame, from_tree
+from rltheory.games.factored import FactoredRules, Unfolded, build_factored
+from rltheory.games.gambit import from_gambit, to_gambit
+from rltheory.games.learning import LearningResult, learn, learn_against
+from rltheory.games.library import SUITE, game_names, load, suite_table
+from rltheory.games.matrix_classics import MATRIX_GAMES
+from rltheory.games.matrix_game import MatrixGame
+from rltheory.games.meta_solvers import (
+    META_SOLVERS,
+    MetaSolver,
+    NashLP,
+    ProjectedReplicator,
+    ProjectionMatching,
+    RegretMatching,
+    Uniform,
+)
+from rltheory.games.nfg import read_nfg, write_nfg
+from rltheory.games.one_shot import one_shot
+from rltheory.games.openspiel import from_openspiel
+from rltheory.games.psro import PSROResult, double_oracle, psro
+from rltheory.games.random_games import random_game
+from rltheory.games.sequence_form import (
+    ExactSequenceFormSolution,
+    SequenceFormSolution,
+    sequence_form_nash,
+)
+from rltheory.games.shor import Shor, solve_shor
+from rltheory.games.tree import CHANCE, TERMINAL, GameTree, Rules, TreeBuilder, build_tree
+from rltheory.games.variant import Variant
+from rltheory.games.variants import VARIANTS, as_variant
+from rltheory.games.zero_sum import ExactZeroSumSolution, ZeroSumSolution, solve_matrix_game
+
+__all__ = [
+    "CHANCE",
+    "DYNAMICS",
+    "MATRIX_GAMES",
+    "META_SOLVERS",
+    "SUITE",
+    "TERMINAL",
+    "VARIANTS",
+    "AlphaRank",
+    "BestResponse",
+    "CFRResult",
+    "CFRState",
+    "CorrelatedEquilibrium",
+    "Deviations",
+    "Dynamics",
+    "Equilibrium",
+    "EquilibriumSet",
+    "ExactDeviations",
+    "ExactForm",
+    "ExactSequenceFormSolution",
+    "ExactZeroSumSolution",
+    "ExtensiveGame",
+    "FactoredRules",
+    "GameTree",
+    "LearningResult",
+    "MatrixGame",
+    "MetaSolver",
+    "NashLP",
+    "PSROResult",
+    "ProjectedReplicator",
+    "ProjectionMatching",
+    "Ranking",
+    "RegretMatching",
+    "Rules",
+    "SequenceFormSolution",
+    "Shor",
+    "TreeBuilder",
+    "Unfolded",
+    "Uniform",
+    "Variant",
+    "ZeroSumSolution",
+    "alpha_rank",
+    "as_variant",
+    "behaviour",
+    "behaviour_to_mixed",
+    "best_response",
+    "build_factored",
+    "build_tree",
+    "certified_deviations",
+    "certified_exploitability",
+    "cfr",
+    "coarse_correlated_equilibrium",
+    "coarse_violation",
+    "correlated_equilibrium",
+    "correlated_violation",
+    "deviations",
+    "double_oracle",
+    "enumerate_equilibria",
+    "exact_deviations",
+    "exact_exploitability",
+    "exact_form",
+    "exact_nash_conv",
+    "exact_payoffs",
+    "exact_regrets",
+    "expected_payoffs",
+    "exploitability",
+    "from_gambit",
+    "from_openspiel",
+    "from_tree",
+    "game_names",
+    "learn",
+    "learn_against",
+    "load",
+    "mixed_to_behaviour",
+    "nash_conv",
+    "normal_form",
+    "one_shot",
+    "psro",
+    "random_game",
+    "rationalise",
+    "read_efg",
+    "read_nfg",
+    "realisation_plan",
+    "sequence_form_nash",
+    "solve_matrix_game",
+    "solve_shor",
+    "suite_table",
+    "to_gambit",
+    "write_efg",
+    "write_nfg",
+]
