@@ -73,11 +73,12 @@ class LiarsDice:
             factorial(self.dice) // prod(factorial(roll.count(face)) for face in set(roll))
             for roll in self.rolls
         ]
-        deal = np.ones(())
+        ways = np.ones(())
         for _ in range(self.players):
-            deal = np.multiply.outer(deal, orders)
+            ways = np.multiply.outer(ways, orders)
         # Whole numbers divided once: each chance is the float nearest to its fraction.
-        return deal / self.sides ** (self.dice * self.players)
+        deal: FloatArray = ways / self.sides ** (self.dice * self.players)
+        return deal
 
     def start(self) -> State:
         """No bid yet."""
