@@ -129,19 +129,14 @@ def _advance(
     for p in range(game.players):
         kernels.reaches(game.compiled, p, arrays["strategies"], reach)
     schedule = [rule.schedule(t, total) for t in range(state.iteration + 1, until + 1)]
-    states = np.zeros if rule.shared_state else np.arange
     specialise(iterate, rule)(
         game.compiled,
         alternating,
         np.array(schedule, dtype=np.float64),
-        states(game.infosets, dtype=np.uint32),
         *arrays.values(),
-        np.repeat(np.arange(game.infosets, dtype=np.uint32), np.diff(game.form.first)),
         reach,
         worth,
         np.empty(game.infosets),
-        np.empty((2, game.infosets)),
-        np.empty((game.infosets, 4)),
     )
     return CFRState(until, **{name: read_only(array) for name, array in arrays.items()})
 

@@ -9,9 +9,10 @@ for a variant written in a notebook as for those in `rltheory.games.variants`.
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 
@@ -57,9 +58,9 @@ class Variant:
     schedule(t, n) gives the numbers `c` of iteration t = 1, ..., n: discounts, weights, constants.
     It is ordinary Python, called once an iteration; every parameter of a variant enters here.
 
-    The other functions are compiled (Numba, nopython; no closures: numbers come through `c`). R is
-    the accumulated regret of an action, r its instantaneous regret, m the action's memory (0 at
-    first):
+    The other functions are compiled (Numba, nopython), with the plain functions that they call; no
+    closures: numbers come through `c`. R is the accumulated regret of an action, r its
+    instantaneous regret, m the action's memory (0 at first):
 
     regret(R, r, c, s) is the new R.
     strategy(R, r, m, c, s), of the new R and not negative, is what the next strategy is
@@ -94,7 +95,7 @@ class Variant:
 
     def digest(self) -> str:
         """A digest of the functions' code and all that they call."""
-        digest = sha256(repr(len(self.schedule(1, 1))).encode())
+        digest = sha256(repr((len(self.schedule(1, 1)), self.shared_state)).encode())
         for function in self.functions().values():
             _feed(digest, function, set())
         return digest.hexdigest()[:16]
@@ -112,18 +113,35 @@ def specialise(template: Callable[..., Any], variant: Variant) -> Any:
     """
     key = f"{template.__qualname__}_{variant.digest()}"
     if key not in _COMPILED:
-        functions = variant.functions().items()
-        compiled = {
-            name: njit(nogil=True, error_model="numpy")(function) for name, function in functions
+        done: dict[Any, Any] = {}
+        compiled = {name: _compile(f, done) for name, f in variant.functions().items()}
+        constants = {
+            "tracks": variant.signal is not no_signal,
+            "shared": variant.shared_state,
+            "remembers": variant.memory is not keep,
+            "numbers": len(variant.schedule(1, 1)),
         }
-        tracks = variant.signal is not no_signal
-        numbers = len(variant.schedule(1, 1))
-        scope = {**template.__globals__, **compiled, "tracks": tracks, "numbers": numbers}
+        scope = {**template.__globals__, **compiled, **constants}
         clone = FunctionType(template.__code__, scope, key)
         clone.__qualname__ = key
         clone.__module__ = template.__module__
         _COMPILED[key] = njit(cache=True, nogil=True, error_model="numpy")(clone)
     return _COMPILED[key]
+
+
+def _compile(function: Any, done: dict[Any, Any]) -> Any:
+    """Compile a function, and first the plain ones that it calls."""
+    if not isinstance(function, FunctionType):
+        return function
+    if function not in done:
+        scope = dict(function.__globals__)
+        clone = FunctionType(function.__code__, scope, function.__name__, function.__defaults__)
+        # Inlined by force: a loop with a call left in it is not vectorised.
+        done[function] = njit(nogil=True, error_model="numpy", forceinline=True)(clone)
+        for name in _names(function.__code__):
+            if name in scope:
+                scope[name] = _compile(scope[name], done)
+    return done[function]
 
 
 def _feed(digest: Any, function: Any, seen: set[int]) -> None:
@@ -132,18 +150,26 @@ def _feed(digest: Any, function: Any, seen: set[int]) -> None:
     code = getattr(function, "__code__", None)
     if code is None or id(function) in seen:
         digest.update(repr(function).encode())
+        if isinstance(function, np.ndarray):
+            digest.update(function.tobytes())
         return
     seen.add(id(function))
     _feed_code(digest, code)
+    digest.update(repr(function.__defaults__).encode())
     if function.__closure__:
         raise ValueError(
             f"{function.__qualname__} takes {', '.join(code.co_freevars)} from around it; "
             "expected numbers to come through `schedule` (the argument c)"
         )
-    for name in _names(code):
+    names = _names(code)
+    for name in names:
         if name in function.__globals__:
+            value = function.__globals__[name]
             digest.update(name.encode())
-            _feed(digest, function.__globals__[name], seen)
+            _feed(digest, value, seen)
+            if isinstance(value, ModuleType):
+                for inner in names:
+                    _feed(digest, getattr(value, inner, None), seen)
 
 
 def _feed_code(digest: Any, code: CodeType) -> None:

@@ -7,9 +7,10 @@ says otherwise.
 
 from dataclasses import replace
 from difflib import get_close_matches
-from math import exp, inf, log, sqrt
+from math import inf, log, sqrt
 
 from rltheory.analysis.arrays import check_range
+from rltheory.analysis.exponential import exp_minus
 from rltheory.games.variant import Variant, one
 
 
@@ -226,9 +227,9 @@ def aod_cfr() -> Variant:
 
 # The numbers of VAD-CFR's schedule, by name.
 (
-    _LOG_T, _BETWEEN, _FIRST, _BLEND, _PER_SCALE, _ALPHA, _BETA, _SENSITIVITY, _FLOOR, _BOOST,
+    _LOG_T, _FIRST, _BLEND, _PER_SCALE, _ALPHA, _BETA, _SENSITIVITY, _FLOOR, _BOOST,
     _OPTIMISM, _GAMMA, _GAMMA_CAP, _GAMMA_SENSITIVITY, _AVERAGING, _STABILITY, _MAGNITUDE,
-) = range(17)  # fmt: skip
+) = range(16)  # fmt: skip
 
 
 def _vad_track(size, ewma, c):  # type: ignore[no-untyped-def]
@@ -236,30 +237,28 @@ def _vad_track(size, ewma, c):  # type: ignore[no-untyped-def]
     return size if c[_FIRST] > 0.0 else c[_BLEND] * size + (1.0 - c[_BLEND]) * ewma
 
 
+def _least(a, b):  # type: ignore[no-untyped-def]
+    # `min` treats NaNs with care and thereby keeps a loop from being vectorised.
+    return a if a < b else b
+
+
 def _vad_signal(size, ewma, c):  # type: ignore[no-untyped-def]
     """The discounts of positive and negative regrets, the optimism and the averaging weight."""
-    lowered = c[_SENSITIVITY] * min(1.0, ewma * c[_PER_SCALE])
-    # Both discounts are t^a / (t^a + 1) = 1 / (1 + t^-a); where no bound binds, their exponents
-    # differ by a constant, and one power gives both.
-    alpha = c[_ALPHA] - lowered
-    beta = c[_BETA] - lowered
-    if alpha >= 0.1 and beta <= alpha:
-        slow = exp(-alpha * c[_LOG_T])
-        fast = slow * c[_BETWEEN]
-    else:
-        alpha = max(0.1, alpha)
-        slow = exp(-alpha * c[_LOG_T])
-        fast = exp(-min(alpha, beta) * c[_LOG_T])
-    both = 1.0 / ((1.0 + slow) * (1.0 + fast))
+    relative = size * c[_PER_SCALE]
+    lowered = c[_SENSITIVITY] * _least(1.0, ewma * c[_PER_SCALE])
+    # A discount is t^a / (t^a + 1) = 1 / (1 + t^-a).
+    alpha = -_least(-0.1, lowered - c[_ALPHA])
+    beta = _least(alpha, c[_BETA] - lowered)
+    positive = 1.0 / (1.0 + exp_minus(-alpha * c[_LOG_T], 0.0))
+    negative = 1.0 / (1.0 + exp_minus(-beta * c[_LOG_T], 0.0))
+    optimism = c[_OPTIMISM] * (1.0 - _least(1.0, lowered))
     weight = 0.0
     if c[_AVERAGING] > 0.0:
-        relative = size * c[_PER_SCALE]
-        gamma = min(c[_GAMMA_CAP], c[_GAMMA] + c[_GAMMA_SENSITIVITY] * min(1.0, relative))
+        gamma = _least(c[_GAMMA_CAP], c[_GAMMA] + c[_GAMMA_SENSITIVITY] * _least(1.0, relative))
         magnitude = sqrt(1.0 + c[_MAGNITUDE] * relative)
         stability = 1.0 + c[_STABILITY] * size * sqrt(size)
-        weight = exp(gamma * c[_LOG_T]) * magnitude / stability
-    optimism = c[_OPTIMISM] * max(0.0, 1.0 - lowered)
-    return (1.0 + fast) * both, (1.0 + slow) * both, optimism, weight
+        weight = exp_minus(gamma * c[_LOG_T], 0.0) * magnitude / stability
+    return positive, negative, optimism, weight
 
 
 def _vad_regret(R, r, c, s):  # type: ignore[no-untyped-def]
@@ -270,13 +269,15 @@ def _vad_regret(R, r, c, s):  # type: ignore[no-untyped-def]
 
 def _vad_projected(R, r, m, c, s):  # type: ignore[no-untyped-def]
     boosted = c[_BOOST] * r if r > 0.0 else r
-    return max((s[0] if R >= 0.0 else s[1]) * R + s[2] * boosted, 0.0)
+    projected = (s[0] if R >= 0.0 else s[1]) * R + s[2] * boosted
+    return projected if projected > 0.0 else 0.0
 
 
 def _vad_strategy(R, r, m, c, s):  # type: ignore[no-untyped-def]
     boosted = c[_BOOST] * r if r > 0.0 else r
     projected = (s[0] if R >= 0.0 else s[1]) * R + s[2] * boosted
-    return projected * sqrt(projected) if projected > 0.0 else 0.0
+    projected = projected if projected > 0.0 else 0.0
+    return projected * sqrt(projected)
 
 
 def _vad_weight(c, s):  # type: ignore[no-untyped-def]
@@ -328,7 +329,7 @@ def vad_cfr(
 
     def schedule(t: int, n: int) -> tuple[float, ...]:
         return (
-            log(t), float(t) ** (alpha - beta), float(t == 1), blend, 1.0 / scale,
+            log(t), float(t == 1), blend, 1.0 / scale,
             alpha, beta, sensitivity, floor, boost,
             optimism / (1.0 + (t - 1) / optimism_decay),
             gamma, gamma_cap, gamma_sensitivity, float(t > warm_up), stability, magnitude,

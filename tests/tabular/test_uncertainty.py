@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from rltheory.analysis.exponential import exp_minus
 from rltheory.tabular import (
     L1,
     L2,
@@ -31,7 +32,6 @@ from rltheory.tabular import (
 )
 from rltheory.tabular.uncertainty import rational
 from rltheory.tabular.uncertainty.base import Inner, Rows
-from rltheory.tabular.uncertainty.exponential import exp_minus
 
 # Bits of the reference: 180 digits, as probabilities may be 1e-60.
 DIGITS = 600
