@@ -80,13 +80,17 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, option) is not None:
             flag = "--" + option.replace("_", "-")
             raise ValueError(f"{flag} is for {other}; {arguments.model} is one of the {kind}")
-    return (solve_game if kind == "games" else solve_mdp).run(arguments, parameters)
+    solve = solve_game.run if kind == "games" else solve_mdp.run
+    return solve(arguments, parameters)
 
 
 def _kind(model: str) -> str:
     """Whether a file or name is one of the "MDPs" or the "games"; ValueError if neither."""
     path = Path(model)
-    known = {"MDPs": (*MODELS, *solve_mdp.FILES), "games": (*game_names(), *solve_game.FILES)}
+    known: dict[str, tuple[str, ...]] = {
+        "MDPs": (*MODELS, *solve_mdp.FILES),
+        "games": (*game_names(), *solve_game.FILES),
+    }
     for kind, names in known.items():
         if (path.suffix or model) in names:
             return kind
@@ -95,8 +99,8 @@ def _kind(model: str) -> str:
         raise ValueError(
             f"{path} ends in {path.suffix!r}; expected the name of a model or game, or {files}"
         )
-    names = [*MODELS, *game_names()]
-    near = difflib.get_close_matches(model, names, n=3) or names
+    every = [*MODELS, *game_names()]
+    near = difflib.get_close_matches(model, every, n=3) or every
     raise ValueError(f"no model or game is named {model!r}; did you mean {', '.join(near)}?")
 
 

@@ -42,7 +42,7 @@ from rltheory.games.exact import (
     rationalise,
 )
 from rltheory.games.extensive import ExtensiveGame, from_tree
-from rltheory.games.factored import FactoredRules, Unfolded, build_factored
+from rltheory.games.factored import FactoredRules, Unfolded
 from rltheory.games.gambit import from_gambit, to_gambit
 from rltheory.games.learning import LearningResult, learn, learn_against
 from rltheory.games.library import SUITE, game_names, load, suite_table
@@ -61,6 +61,7 @@ from rltheory.games.nfg import read_nfg, write_nfg
 from rltheory.games.one_shot import one_shot
 from rltheory.games.openspiel import from_openspiel
 from rltheory.games.psro import PSROResult, double_oracle, psro
+from rltheory.games.public_tree import build_factored
 from rltheory.games.random_games import random_game
 from rltheory.games.sequence_form import (
     ExactSequenceFormSolution,

@@ -22,8 +22,8 @@ from rltheory.analysis.arrays import ROW_SUM_TOLERANCE, as_float_array, check_fi
 from rltheory.analysis.rational import FractionArray
 from rltheory.games.exact import check_exact_strategies
 from rltheory.games.extensive import ExtensiveGame
-from rltheory.games.factored import spelled_out
 from rltheory.games.matrix_game import MatrixGame
+from rltheory.games.public_tree import spelled_out
 
 LARGEST_NORMAL_FORM = 10_000_000
 """Payoffs, and entries of plans, in a normal form that is still built by default."""

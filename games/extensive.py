@@ -16,7 +16,7 @@ player p at `slots + p`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -99,8 +99,9 @@ class ExtensiveGame:
     @cached_property
     def compiled(self) -> SequenceForm:
         """The form with all indices unsigned: compiled code then need not ask for negative ones."""
+        arrays: tuple[Any, ...] = self.form
         return SequenceForm(
-            *(a if a.dtype == np.float64 else read_only(a.astype(np.uint32)) for a in self.form)
+            *(a if a.dtype == np.float64 else read_only(a.astype(np.uint32)) for a in arrays)
         )
 
     def sequences(self, player: int) -> int:
@@ -200,7 +201,7 @@ def freeze(form: SequenceForm) -> SequenceForm:
     return SequenceForm(*(read_only(np.ascontiguousarray(array)) for array in form))
 
 
-def merge_leaves(slots: int, last: IndexArray, paid: FloatArray) -> dict[str, NDArray[np.generic]]:
+def merge_leaves(slots: int, last: IndexArray, paid: FloatArray) -> dict[str, Any]:
     """The rows of a `SequenceForm` from leaves: last (n, players) slots, paid (n, players).
 
     Leaves with the same slots merge into one entry; a row lists what its player is paid there.

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from rltheory.games.extensive import ExtensiveGame, from_tree
-from rltheory.games.factored import Unfolded, build_factored
+from rltheory.games.factored import Unfolded
+from rltheory.games.public_tree import build_factored
 from rltheory.games.rules.battleship import Battleship
 from rltheory.games.rules.blotto import Blotto
 from rltheory.games.rules.dark_hex import DarkHex

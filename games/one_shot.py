@@ -4,6 +4,8 @@ Each player has one information set, so a plan is a mixed strategy and everythin
 sequence form works on payoff tensors.
 """
 
+from typing import Any, cast
+
 import numpy as np
 
 from rltheory.analysis.arrays import read_only
@@ -28,7 +30,7 @@ def one_shot(game: MatrixGame, name: str = "matrix game") -> ExtensiveGame:
         slot_start=first.astype(np.int64),
         first=first,
         parent=(slots + np.arange(players)).astype(np.int32),
-        **rows,
+        **cast(dict[str, Any], rows),
         hands=np.zeros((0, players), dtype=np.int32),
         slots_at=np.zeros((0, players), dtype=np.int64),
         block_slots=np.zeros(0, dtype=np.int32),

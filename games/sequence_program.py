@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rltheory.analysis.arrays import FloatArray
 from rltheory.games.extensive import ExtensiveGame
-from rltheory.games.factored import spelled_out
+from rltheory.games.public_tree import spelled_out
 
 ZERO = 1e-9
 """Entries of a vertex of HiGHS this small are taken for zero when it is solved for exactly."""

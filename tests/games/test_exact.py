@@ -23,8 +23,9 @@ from rltheory.games.exact import (
     rationalise,
 )
 from rltheory.games.extensive import from_tree
-from rltheory.games.factored import Unfolded, build_factored
+from rltheory.games.factored import Unfolded
 from rltheory.games.library import load
+from rltheory.games.public_tree import build_factored
 from rltheory.games.tree import CHANCE, TERMINAL, TreeBuilder, build_tree
 
 SEEDS = st.integers(0, 2**32 - 1)

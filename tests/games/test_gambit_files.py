@@ -14,11 +14,12 @@ from rltheory.games.best_response import deviations, exploitability
 from rltheory.games.efg import format_efg, parse_efg, read_efg, write_efg
 from rltheory.games.efg_file import EfgFile, EfgInfoset, EfgNode, EfgOutcome
 from rltheory.games.extensive import ExtensiveGame, from_tree
-from rltheory.games.factored import Unfolded, build_factored
+from rltheory.games.factored import Unfolded
 from rltheory.games.gambit import from_gambit, to_gambit
 from rltheory.games.gambit_tokens import Tokens, simplest, unique_labels
 from rltheory.games.matrix_game import MatrixGame
 from rltheory.games.nfg import NfgFile, NfgOutcome, format_nfg, parse_nfg, read_nfg, write_nfg
+from rltheory.games.public_tree import build_factored
 from rltheory.games.rules.kuhn import Kuhn
 from rltheory.games.tree import TERMINAL, build_tree
 

@@ -10,8 +10,9 @@ from strategies_games import factored_rules, payoffs_by_recursion, random_profil
 
 from rltheory.games.best_response import deviations, expected_payoffs
 from rltheory.games.extensive import from_tree
-from rltheory.games.factored import Unfolded, build_factored
+from rltheory.games.factored import Unfolded
 from rltheory.games.library import FACTORED, make_rules
+from rltheory.games.public_tree import build_factored
 from rltheory.games.tree import build_tree
 
 SMALL = [

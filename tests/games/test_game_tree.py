@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rltheory.games.extensive import from_tree
-from rltheory.games.factored import build_factored
 from rltheory.games.library import load
+from rltheory.games.public_tree import build_factored
 from rltheory.games.random_games import RandomFactored
 from rltheory.games.tree import CHANCE, TERMINAL, TreeBuilder, build_tree
 

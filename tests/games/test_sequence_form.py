@@ -15,8 +15,9 @@ from rltheory.games.cfr import cfr
 from rltheory.games.exact import exact_deviations, exact_form, exact_nash_conv
 from rltheory.games.exact_equilibrium import simplex_equilibrium, vertex_equilibrium
 from rltheory.games.extensive import from_tree
-from rltheory.games.factored import Unfolded, build_factored
+from rltheory.games.factored import Unfolded
 from rltheory.games.library import load
+from rltheory.games.public_tree import build_factored
 from rltheory.games.random_games import random_game
 from rltheory.games.sequence_form import sequence_form_nash
 from rltheory.games.sequence_program import FloatVertex, float_vertex
