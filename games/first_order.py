@@ -75,8 +75,9 @@ def mirror_prox(
     """Run mirror prox: two gradients an iteration, the second at a point ahead.
 
     step: what payoffs are multiplied by. The guarantee asks for at most 1 / L, L the Lipschitz
-    constant of the payoffs; larger steps often are better. averaging: the point ahead of iteration
-    t has weight t ** averaging. start: the first profile, uniform if None. checkpoints: as in `cfr`.
+    constant of the payoffs in the entropy's norm; larger steps often are better, and the
+    exploitability shows it when they are too large. averaging: the point ahead of iteration t has
+    weight t ** averaging. start: the first profile, uniform if None. checkpoints: as in `cfr`.
 
     Raises ValueError unless the game is two-player zero-sum and the start has no zero.
     Source: Nemirovski (2004), with the dilated entropy of Hoda et al. (2010).
@@ -129,7 +130,7 @@ def magnetic_mirror_descent(
     game: ExtensiveGame,
     *,
     iterations: int = 1000,
-    step: float = 0.1,
+    step: float = 1.0,
     temperature: float = 0.1,
     slowing: float = 0.0,
     cooling: float = 0.0,
