@@ -158,7 +158,7 @@ SUITE = _suite(
     ("test", "Liar's Dice, 6 sides", "liars_dice", {"sides": 6}),
     ("extra", "Goofspiel, 4 cards drawn", "goofspiel", {"cards": 4, "points": "random"}),
     ("extra", "Liar's Dice, 3 players", "liars_dice", {"sides": 4, "players": 3}),
-    ("extra", "Liar's Dice, 2 dice", "liars_dice", {"sides": 3, "dice": 2}),
+    ("extra", "Liar's Dice, 2 dice", "liars_dice", {"sides": 4, "dice": 2}),
     ("extra", "Blotto, 6 against 10", "blotto", {"coins": (6, 10)}),
     ("extra", "Blotto, reserves", "blotto", {"coins": (5, 6), "reserves": 2}),
     ("extra", "Battleship, 2 x 3", "battleship", {"columns": 3, "ships": (2,), "shots": 2}),

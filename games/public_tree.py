@@ -28,11 +28,14 @@ def build_factored(
     None decides by what is faster to multiply with: two players with less than a million leaves are
     faster one by one (measured; the benchmark of games shows both).
 
-    Raises ValueError if the deal or the chances of an event do not sum to 1, or a node is stuck.
+    Raises ValueError if the deal or the chances of an event do not sum to 1, a node is stuck, or
+    blocks are asked for with one player, who has nobody's reaches to multiply with.
     """
+    if blocks and rules.players < 2:
+        raise ValueError("blocks is True for a game of one player; expected two or more")
     game = _Walk(rules).game(name)
     if blocks is None:
-        blocks = game.players > 2 or game.leaves > 1_000_000
+        blocks = game.players > 2 or (game.players == 2 and game.leaves > 1_000_000)
     return game if blocks else replace(game, form=freeze(spelled_out(game.form)))
 
 

@@ -13,6 +13,7 @@ from rltheory.games.extensive import from_tree
 from rltheory.games.factored import Unfolded
 from rltheory.games.library import FACTORED, make_rules
 from rltheory.games.public_tree import build_factored
+from rltheory.games.random_games import RandomFactored
 from rltheory.games.tree import build_tree
 
 SMALL = [
@@ -108,3 +109,11 @@ def test_two_dice_are_not_told_apart():
     assert deal.keys() == expected.keys()
     for hand, ways in expected.items():
         assert deal[hand] == pytest.approx(ways / 9, abs=2**-52)
+
+
+def test_one_player_has_no_blocks():
+    """Multiplying with nobody's reaches once read beyond an array."""
+    rules = RandomFactored(seed=1, players=1, hand_counts=(3,), chosen=(False,))
+    with pytest.raises(ValueError, match=r"blocks is True for a game of one player"):
+        build_factored(rules, blocks=True)
+    assert not len(build_factored(rules).form.hands)

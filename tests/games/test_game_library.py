@@ -219,7 +219,7 @@ def test_sizes_of_the_suite():
         assert row.leaves == sides**2 * (2 ** (2 * sides) - 1)
         assert row.infosets == sides * 2 ** (2 * sides)
     assert rows["Liar's Dice, 3 players"].leaves == 4**3 * (2**12 - 1)
-    assert rows["Liar's Dice, 2 dice"].leaves == 6**2 * (2**12 - 1)
+    assert rows["Liar's Dice, 2 dice"].leaves == 10**2 * (2**16 - 1)
     # All pass, or the first bet is one of n and n - 1 players answer it: n 2^(n - 1) + 1.
     for n, deals in ((2, 6), (3, 24), (4, 120)):
         assert rows[f"Kuhn, {n} players"].leaves == deals * (n * 2 ** (n - 1) + 1)
@@ -227,4 +227,4 @@ def test_sizes_of_the_suite():
     assert rows["Blotto, 6 against 10"].leaves == 28 * 66
     assert rows["Blotto, reserves"].leaves == 21 * 28 * 3**4
     # The suite stays small enough to run in minutes.
-    assert max(row.leaves for row in rows.values()) < 2_000_000
+    assert max(row.leaves for row in rows.values()) < 10_000_000
