@@ -4,6 +4,7 @@ A float is a dyadic rational, so every finite float64 array has an exact counter
 are solved without rounding by fraction-free elimination.
 """
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -23,6 +24,35 @@ def to_fractions(array: ArrayLike | FractionArray) -> FractionArray:
     result = np.empty(len(flat), dtype=object)
     result[:] = flat
     return result.reshape(np.shape(array))
+
+
+def simplest(number: float) -> Fraction:
+    """Return the fraction of least denominator among those strictly nearer to a float than others.
+
+    So that 0.1 is read as 1/10 and what stands for 1/3 as 1/3; it reads back as the same float.
+    Raises ValueError or OverflowError if the number is not finite.
+    """
+    exact = Fraction(number)
+    if exact < 0:
+        return -simplest(-number)
+    if exact.denominator == 1:
+        return exact
+    return _least_between(
+        (exact + Fraction(math.nextafter(number, -math.inf))) / 2,
+        (exact + Fraction(math.nextafter(number, math.inf))) / 2,
+    )
+
+
+def _least_between(low: Fraction, high: Fraction) -> Fraction:
+    """The fraction of least denominator in an open interval, 0 <= low < high; Stern and Brocot."""
+    whole = low.numerator // low.denominator
+    if whole + 1 < high:
+        return Fraction(whole + 1)
+    # All of the interval lies between two integers: look among the reciprocals of the rest.
+    low, high = low - whole, high - whole
+    if low == 0:
+        return whole + Fraction(1, high.denominator // high.numerator + 1)
+    return whole + 1 / _least_between(1 / high, 1 / low)
 
 
 def solve(matrix: FractionArray, right: FractionArray) -> FractionArray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from rltheory.analysis.arrays import ROW_SUM_TOLERANCE
 from rltheory.analysis.files import replacing
+from rltheory.analysis.rational import simplest
 from rltheory.games.efg_file import EfgFile, EfgInfoset, EfgNode, EfgOutcome
 from rltheory.games.extensive import ExtensiveGame
 from rltheory.games.gambit_tokens import (
@@ -21,7 +22,6 @@ from rltheory.games.gambit_tokens import (
     read_payoffs,
     read_players,
     read_text,
-    simplest,
 )
 from rltheory.games.tree import CHANCE, TERMINAL, GameTree
 

@@ -18,9 +18,8 @@ import flint
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rltheory.analysis.rational import FractionArray, to_fractions
+from rltheory.analysis.rational import FractionArray, simplest, to_fractions
 from rltheory.games.extensive import ExtensiveGame
-from rltheory.games.gambit_tokens import simplest
 from rltheory.games.tree import CHANCE, TERMINAL, GameTree, IndexArray
 
 Exactable: TypeAlias = "ExtensiveGame | ExactForm"

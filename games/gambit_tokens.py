@@ -158,21 +158,6 @@ def quote(label: str) -> str:
     return '"' + label.replace('"', '\\"') + '"'
 
 
-def simplest(number: float) -> Fraction:
-    """Return the fraction of least denominator, or close to it, that rounds to a float.
-
-    So that 1/3 is written as 1/3, and every number reads back as the same float.
-    """
-    exact = Fraction(number)
-    limit = 1
-    while limit < exact.denominator:
-        near = exact.limit_denominator(limit)
-        if float(near) == number:
-            return near
-        limit *= 10
-    return exact
-
-
 def unique_labels(labels: Iterable[str]) -> tuple[str, ...]:
     """Return labels that differ: empty ones and repetitions get their place in the row as well."""
     given = tuple(labels)

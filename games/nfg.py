@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rltheory.analysis.files import replacing
+from rltheory.analysis.rational import simplest
 from rltheory.games.gambit_tokens import (
     Tokens,
     format_payoffs,
@@ -23,7 +24,6 @@ from rltheory.games.gambit_tokens import (
     read_payoffs,
     read_players,
     read_text,
-    simplest,
 )
 from rltheory.games.matrix_game import MatrixGame
 

@@ -16,7 +16,7 @@ from rltheory.games.efg_file import EfgFile, EfgInfoset, EfgNode, EfgOutcome
 from rltheory.games.extensive import ExtensiveGame, from_tree
 from rltheory.games.factored import Unfolded
 from rltheory.games.gambit import from_gambit, to_gambit
-from rltheory.games.gambit_tokens import Tokens, simplest, unique_labels
+from rltheory.games.gambit_tokens import Tokens, unique_labels
 from rltheory.games.matrix_game import MatrixGame
 from rltheory.games.nfg import NfgFile, NfgOutcome, format_nfg, parse_nfg, read_nfg, write_nfg
 from rltheory.games.public_tree import build_factored
@@ -141,16 +141,6 @@ def test_outcomes_by_number_and_none() -> None:
 )  # fmt: skip
 def test_numbers_are_exact(written: str, number: str) -> None:
     assert str(Tokens(written, "x").fraction("a number")) == number
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_the_simplest_fraction_is_the_same_float(number: float) -> None:
-    assert float(simplest(number)) == number
-
-
-def test_thirds_are_written_as_thirds() -> None:
-    assert simplest(1 / 3) == Fraction(1, 3)
-    assert simplest(0.1) == Fraction(1, 10)
 
 
 # There and back

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from rltheory.analysis.arrays import FloatArray
+from rltheory.analysis.rational import simplest
 from rltheory.games.best_response import deviations, exploitability
 from rltheory.games.cfr import cfr
 from rltheory.games.efg import parse_efg
 from rltheory.games.extensive import ExtensiveGame
-from rltheory.games.gambit_tokens import simplest
 from rltheory.games.library import load
 from rltheory.games.openspiel import from_openspiel
 from rltheory.games.tree import TERMINAL
