@@ -4,7 +4,7 @@ Each player has one information set, so a plan is a mixed strategy and everythin
 sequence form works on payoff tensors.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def one_shot(game: MatrixGame, name: str = "matrix game") -> ExtensiveGame:
     np.cumsum(actions, out=first[1:])
     slots = int(first[-1])
     profiles = np.indices(game.actions).reshape(players, -1).T
-    rows = merge_leaves(
+    rows: dict[str, Any] = merge_leaves(
         slots,
         (profiles + first[:-1]).astype(np.int32),
         np.ascontiguousarray(game.payoffs.reshape(players, -1).T),
@@ -30,7 +30,7 @@ def one_shot(game: MatrixGame, name: str = "matrix game") -> ExtensiveGame:
         slot_start=first.astype(np.int64),
         first=first,
         parent=(slots + np.arange(players)).astype(np.int32),
-        **cast(dict[str, Any], rows),
+        **rows,
         hands=np.zeros((0, players), dtype=np.int32),
         slots_at=np.zeros((0, players), dtype=np.int64),
         block_slots=np.zeros(0, dtype=np.int32),

@@ -41,7 +41,7 @@ from rltheory.games.matrix_game import MatrixGame, Profile
 from rltheory.games.meta_solvers import META_SOLVERS, MetaSolver, NashLP
 from rltheory.games.meta_solvers import meta_solver as named_solver
 from rltheory.games.one_shot import one_shot
-from rltheory.games.psro_payoffs import Plans, behaviour, has, plans_of
+from rltheory.games.psro_payoffs import Plans, behaviour, expanded, has, plans_of
 from rltheory.games.psro_run import PSROFile, PSROState, fingerprint, frozen, solver_name
 from rltheory.games.psro_step import Run
 
@@ -89,7 +89,8 @@ class PSROResult:
     @property
     def payoff_tensor(self) -> FloatArray | None:
         """Payoffs among the populations (players, k_1, ..., k_n), None where nobody needed them."""
-        return self.state.payoffs
+        payoffs = self.state.payoffs
+        return None if payoffs is None else read_only(expanded(payoffs, self.state.plans))
 
 
 def psro(
@@ -124,9 +125,10 @@ def psro(
     population has, and ends the run when no player has a new one. tolerance: ends the run once the
     training meta-strategy's exploitability is at most this, in units of payoff.
 
-    With three or more players the payoff tensor grows with the power of the players. Where it is
-    larger than the game itself, SHOR and Uniform work without it; otherwise populations whose
-    tensor takes more than `memory_limit` bytes raise ValueError, with "keep" before the run starts.
+    With three or more players the payoff tensor grows with the power of the players. SHOR and
+    Uniform work without it where it is larger than the game; for other meta-solvers, populations
+    whose tensor takes more than `memory_limit` bytes raise ValueError, before the run starts unless
+    repeats are dropped.
     save: a file that gets the run after every iteration; if it exists the run goes on from there,
     to the same bits as without interruption, and may have more iterations than before.
 

@@ -10,8 +10,10 @@ import numpy as np
 from numba import njit
 
 from rltheory.games import kernels
-from rltheory.games.payoff_kernels import positive_part_into, softmax_into
-from rltheory.games.shor import _accumulate
+from rltheory.games.payoff_kernels import pure_payoffs
+
+SMALLEST_SCALE = 1e-8
+"""Below this SHOR's listing leaves gains as they are."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -132,10 +134,12 @@ def contract(plans, here, there, weights, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def shor_on_plans(  # type: ignore[no-untyped-def]
+def shor_on_kinds(  # type: ignore[no-untyped-def]
     form,
     plans,
-    begins,
+    payoffs,
+    kinds,
+    copies,
     iterations,
     blend,
     sharpness,
@@ -147,41 +151,93 @@ def shor_on_plans(  # type: ignore[no-untyped-def]
     reach,
     worth,
 ):
-    """SHOR's inner solver without a payoff tensor: each step is one pass over the game's leaves.
+    """SHOR's inner solver on populations in which several policies can have the same plan.
 
-    plans: a tuple of each player's (k, own slots); begins (players + 1,): where each player's part
-    of the flat `strategies` starts, which end as the last ones. Returns the averages.
+    plans: a tuple of each player's different plans (kinds of it, own slots). payoffs: among these,
+    as packed by `payoff_kernels.pack`; or of shape (players, 0), and then every step is a pass over
+    the game's leaves. kinds (players,): how many. copies: how many policies have each plan; they
+    earn the same and so are always played alike. strategies (flat): of one copy, at first as they
+    start, in the end the last ones. Returns the averages, also of one copy.
     """
     size = len(strategies)
     average = np.zeros(size)
     regrets = np.zeros(size)
     previous = np.zeros(size)
     values = np.empty(size)
-    soft = np.empty(size)
-    for player in range(len(plans)):
-        mix(form, player, plans[player], strategies[begins[player] : begins[player + 1]], reach)
+    work = np.empty(payoffs.shape[1])
+    weights = strategies * copies
+    direct = payoffs.shape[1] == 0
+    begin = 0
+    for p in range(len(plans)):
+        mix(form, p, plans[p], weights[begin : begin + kinds[p]], reach)
+        begin += kinds[p]
     for _ in range(iterations):
-        for player in range(len(plans)):
-            begin, end = begins[player], begins[player + 1]
-            u, sigma = values[begin:end], strategies[begin:end]
-            kernels.slot_payoffs(form, player, reach, worth)
-            earn(form, player, plans[player], worth, u)
-            _accumulate(
-                u,
-                sigma,
-                previous[begin:end],
-                regrets[begin:end],
+        begin = 0
+        for p in range(len(plans)):
+            end = begin + kinds[p]
+            if direct:
+                kernels.slot_payoffs(form, p, reach, worth)
+                earn(form, p, plans[p], worth, values[begin:end])
+            else:
+                pure_payoffs(payoffs, kinds, weights, p, work, values[begin:end])
+            _shor_step(
+                values[begin:end],
+                copies[begin:end],
+                blend,
+                sharpness,
                 momentum,
                 diversity,
                 normalise,
                 from_mean,
+                strategies[begin:end],
+                regrets[begin:end],
+                previous[begin:end],
             )
-            positive_part_into(regrets[begin:end], sigma)
-            if blend > 0.0:
-                softmax_into(u, sharpness, soft[begin:end])
-                for a in range(begin, end):
-                    strategies[a] = (1.0 - blend) * strategies[a] + blend * soft[a]
             for a in range(begin, end):
                 average[a] += strategies[a]
-            mix(form, player, plans[player], sigma, reach)
+                weights[a] = strategies[a] * copies[a]
+            if direct:
+                mix(form, p, plans[p], weights[begin:end], reach)
+            begin = end
     return average / iterations
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _shor_step(  # type: ignore[no-untyped-def]
+    u,
+    copies,
+    blend,
+    sharpness,
+    momentum,
+    diversity,
+    normalise,
+    from_mean,
+    sigma,
+    regrets,
+    previous,
+):
+    """One player's step of `rltheory.games.shor`, where policies may stand for several."""
+    total, base, top = 0.0, 0.0, u[0]
+    for a in range(len(u)):
+        total += copies[a]
+        base += copies[a] * (u[a] if from_mean else sigma[a] * u[a])
+        top = max(top, u[a])
+    if from_mean:
+        base /= total
+    largest = 0.0
+    for a in range(len(u)):
+        gain = u[a] - base
+        moved = (1.0 + momentum) * gain - momentum * previous[a] + diversity * (1.0 - sigma[a])
+        previous[a] = gain
+        sigma[a] = moved
+        largest = max(largest, abs(moved))
+    scale = largest if normalise and largest > SMALLEST_SCALE else 1.0
+    matched, soft = 0.0, 0.0
+    for a in range(len(u)):
+        regrets[a] = max(regrets[a] + sigma[a] / scale, 0.0)
+        sigma[a] = np.exp(sharpness * (u[a] - top))
+        matched += copies[a] * regrets[a]
+        soft += copies[a] * sigma[a]
+    for a in range(len(u)):
+        own = regrets[a] / matched if matched > 0.0 else 1.0 / total
+        sigma[a] = (1.0 - blend) * own + blend * sigma[a] / soft

@@ -41,6 +41,27 @@ def has(plans: FloatArray, plan: FloatArray) -> bool:
     return bool(np.any(np.all(plans == plan, axis=1)))
 
 
+def distinct(plans: FloatArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which policies are the first of their kind, and the kind of each, (k,)."""
+    kinds: dict[bytes, int] = {}
+    # Rows of zeros of either sign are the same plan.
+    which = np.array([kinds.setdefault((plan + 0.0).tobytes(), len(kinds)) for plan in plans])
+    return np.unique(which, return_index=True)[1], which
+
+
+def of_kinds(plans: Plans) -> Plans:
+    """Return populations without repeats."""
+    return tuple(policies[distinct(policies)[0]] for policies in plans)
+
+
+def expanded(payoffs: FloatArray, plans: Plans) -> FloatArray:
+    """Return the tensor of all policies, given that of populations without repeats."""
+    kinds = [distinct(policies)[1] for policies in plans]
+    if all(len(which) == count for which, count in zip(kinds, payoffs.shape[1:], strict=True)):
+        return payoffs
+    return payoffs[np.ix_(np.arange(len(payoffs)), *kinds)]
+
+
 def behaviour(game: ExtensiveGame, reach: FloatArray) -> FloatArray:
     """Return the behaviour strategies of plans (slots + players,), uniform where they do not go."""
     profile = np.empty(game.slots)
@@ -138,9 +159,9 @@ class PayoffTable:
         if game.players == 1:
             reach, worth = np.ones((2, game.slots + 1))
             kernels.slot_payoffs(game.compiled, 0, reach, worth)
-            earned = np.empty(1)
-            psro_kernels.earn(game.compiled, 0, plan[None], worth, earned)
-            return earned[0]
+            alone = np.empty(1)
+            psro_kernels.earn(game.compiled, 0, plan[None], worth, alone)
+            return alone.reshape(())
         if paid != player:
             return self._against(player, plan, plans[paid])
         rows = [self._against(1 - player, other, plan[None]) for other in plans[1 - player]]

@@ -21,12 +21,12 @@ from rltheory.games.psro_payoffs import Plans
 class PSROState:
     """All that a run of PSRO needs to go on.
 
-    plans: the populations. payoffs: among them, (players, k_1, ..., k_n), or None where no
-    meta-solver has asked for them. training, evaluation: the meta-strategies over them. responses:
-    the best response of each player to the training one, not yet in the population.
-    measured (rows, players + 5): of each iteration from 0 on the evaluation's exploitability, the
-    training's, the evaluation's gap in the restricted game, what it pays each player, and the size
-    of each population; the columns are those of `PSROResult`.
+    plans: the populations. payoffs: among the different policies, in the order in which they were
+    found, (players, ...), or None where no meta-solver needs them. training, evaluation: the
+    meta-strategies over all policies. responses: the best response of each player to the training
+    one, not yet in the population. measured (rows, 3 + 2 players): of each iteration from 0 on the
+    evaluation's exploitability, the training's, the evaluation's gap in the restricted game, what
+    it pays each player, and the size of each population.
     """
 
     plans: Plans
@@ -42,10 +42,11 @@ def solver_name(solver: Callable[..., Any]) -> str:
 
     A dataclass shows its settings in it, so that a saved run knows them.
     """
-    if type(solver).__repr__ is not object.__repr__ and not hasattr(solver, "__qualname__"):
+    name = getattr(solver, "__qualname__", None)
+    own = any("__repr__" in vars(kind) for kind in type(solver).__mro__[:-1])
+    if name is None and own:
         return repr(solver)
-    named = solver if hasattr(solver, "__qualname__") else type(solver)
-    return f"{named.__module__}.{named.__qualname__}"
+    return f"{solver.__module__}.{name or type(solver).__qualname__}"
 
 
 def fingerprint(game: ExtensiveGame, plans: Plans, *settings: object) -> str:
@@ -74,7 +75,8 @@ class PSROFile:
         if not self.path.exists():
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
+            # NumPy leaves the file open when it cannot read it.
+            with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 kept: dict[str, Any] = dict(archive)
         except (ValueError, zipfile.BadZipFile, EOFError) as error:
             raise ValueError(f"{self.path} does not hold a PSRO run: {error}") from None

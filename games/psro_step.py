@@ -1,8 +1,10 @@
 """One iteration of PSRO: payoffs among the populations, their mixtures, exact best responses.
 
-With three or more players the payoff tensor soon has more entries than the game has leaves. SHOR
-then works on the plans instead: what every policy earns against the others' mixtures is one pass
-over the leaves and one product with the plans, the same numbers up to rounding.
+Policies that a player has found more than once earn the same, so payoffs are worked out among
+different ones only, and SHOR, which plays them alike, works on these and counts them as often as
+they are there. With three or more players even their tensor soon has more entries than the game has
+leaves. SHOR then does without: what every policy earns against the others' mixtures is one pass
+over the leaves and one product with the plans. Either way the numbers are the same up to rounding.
 """
 
 from collections.abc import Sequence
@@ -22,8 +24,17 @@ from rltheory.games.best_response import Deviations
 from rltheory.games.extensive import ExtensiveGame
 from rltheory.games.matrix_game import Profile
 from rltheory.games.meta_solvers import MetaSolver, Uniform
-from rltheory.games.payoff_kernels import unflatten
-from rltheory.games.psro_payoffs import PayoffTable, Plans, add, check_memory, has
+from rltheory.games.payoff_kernels import pack, unflatten
+from rltheory.games.psro_payoffs import (
+    PayoffTable,
+    Plans,
+    add,
+    check_memory,
+    distinct,
+    expanded,
+    has,
+    of_kinds,
+)
 from rltheory.games.psro_run import PSROState, solver_name
 from rltheory.games.shor import Shor
 
@@ -53,12 +64,14 @@ class Run:
         """Return populations with their payoffs, meta-strategies and best responses."""
         iteration = 1 if before is None else len(before.measured) + 1
         counts = tuple(len(policies) for policies in plans)
-        if self.needs_tensor(counts):
-            self.check_memory(counts)
-            table = self.table
-            payoffs = table.start(plans) if payoffs is None else table.grow(payoffs, plans)
-        else:
+        if not self.needs_tensor(plans):
             payoffs = None
+        else:
+            self.check_memory(counts)
+            kinds = of_kinds(plans)
+            payoffs = (
+                self.table.start(kinds) if payoffs is None else self.table.grow(payoffs, kinds)
+            )
         training = self.mix(self.train, plans, payoffs, iteration)
         same = self.evaluate is self.train
         reported = training if same else self.mix(self.evaluate, plans, payoffs, iteration)
@@ -83,10 +96,10 @@ class Run:
         counts = tuple(len(policies) for policies in plans)
         if isinstance(solver, Uniform):
             return tuple(np.full(count, 1.0 / count) for count in counts)
-        if payoffs is None:
-            assert isinstance(solver, Shor)
-            return self.shor(solver, plans, iteration)
-        profile = solver(read_only(payoffs), iteration)
+        if isinstance(solver, Shor) and (payoffs is None or payoffs.shape[1:] != counts):
+            return self.shor(solver, plans, payoffs, iteration)
+        assert payoffs is not None
+        profile = solver(read_only(expanded(payoffs, plans)), iteration)
         name = f"the mixture of meta-solver {solver_name(solver)}"
         if not isinstance(profile, Sequence) or len(profile) != len(counts):
             raise ValueError(f"{name} is {profile!r}; expected a strategy for each player")
@@ -123,16 +136,23 @@ class Run:
             psro_kernels.mix(self.game.compiled, p, plans[p], weights, reach)
         return reach
 
-    def shor(self, solver: Shor, plans: Plans, iteration: int) -> Profile:
-        """SHOR without a payoff tensor."""
-        counts = np.array([len(policies) for policies in plans])
-        inner, blend, temperature, diversity = solver.settings_at(int(counts.max()), iteration)
-        strategies = np.repeat(1.0 / counts, counts)
+    def shor(
+        self, solver: Shor, plans: Plans, payoffs: FloatArray | None, iteration: int
+    ) -> Profile:
+        """SHOR where policies can be the same: what they have in common is worked out once."""
+        counts = [len(policies) for policies in plans]
+        inner, blend, temperature, diversity = solver.settings_at(max(counts), iteration)
+        which = [distinct(policies)[1] for policies in plans]
+        copies = [np.bincount(kinds).astype(np.float64) for kinds in which]
+        kinds = np.array([len(each) for each in copies])
+        strategies = np.repeat(1.0 / np.array(counts), kinds)
         reach, worth = np.empty((2, self.game.slots + self.game.players))
-        average = psro_kernels.shor_on_plans(
+        average = psro_kernels.shor_on_kinds(
             self.game.compiled,
-            plans,
-            np.concatenate([[0], np.cumsum(counts)]),
+            of_kinds(plans),
+            np.zeros((len(plans), 0)) if payoffs is None else pack(payoffs)[0],
+            kinds,
+            np.concatenate(copies),
             inner,
             float(blend),
             1.0 / temperature,
@@ -144,31 +164,38 @@ class Run:
             reach,
             worth,
         )
-        return unflatten(average if solver.output == "average" else strategies, counts)
+        profile = unflatten(average if solver.output == "average" else strategies, kinds)
+        return tuple(mixed[each] for mixed, each in zip(profile, which, strict=True))
 
-    def needs_tensor(self, counts: tuple[int, ...]) -> bool:
-        """Whether a meta-solver works on the payoff tensor of populations of these sizes.
+    def needs_tensor(self, plans: Plans) -> bool:
+        """Whether payoffs among these populations are worked out.
 
-        With one or two players it always is there. Once this is False for growing populations it
-        stays so.
+        With one or two players they always are; with more, SHOR takes what is less work.
         """
-        if self.game.players <= 2:
+        if self.game.players <= 2 or not self.wants_tensor:
+            return self.game.players <= 2
+        if not self.shor_only:
             return True
-        form = self.game.form
-        size = float(np.prod(np.array(counts, dtype=np.float64)))
-        # Of each player's step, in units of a product with an entry of the tensor: leaves, which
-        # need several, and mixing and evaluating the plans.
-        own = np.diff(form.slot_start)
-        leaves = 4.0 * (len(form.values) + len(form.tables)) / self.game.players
-        direct = leaves + 2.0 * float(np.mean(own * np.array(counts)))
-        return any(
-            not isinstance(solver, Uniform) and not (isinstance(solver, Shor) and direct < size)
-            for solver in (self.train, self.evaluate)
-        )
+        # Of one player's step, in units of a product with an entry of the tensor: leaves, which
+        # take several, then mixing and evaluating the plans.
+        form, kinds = self.game.form, of_kinds(plans)
+        leaves = 3.0 * (len(form.values) + len(form.tables)) / self.game.players
+        size = np.prod([float(len(policies)) for policies in kinds])
+        return bool(size <= leaves + 2.0 * np.mean([policies.size for policies in kinds]))
+
+    @property
+    def wants_tensor(self) -> bool:
+        """Whether any meta-solver reads payoffs at all."""
+        return not all(isinstance(solver, Uniform) for solver in (self.train, self.evaluate))
+
+    @property
+    def shor_only(self) -> bool:
+        """Whether every meta-solver can do without the tensor."""
+        return all(isinstance(solver, Shor | Uniform) for solver in (self.train, self.evaluate))
 
     def check_memory(self, counts: tuple[int, ...]) -> None:
         """Raise ValueError if populations of these sizes need a tensor larger than the limit."""
-        if self.needs_tensor(counts):
+        if self.game.players <= 2 or not self.shor_only:
             check_memory(counts, self.memory_limit, "take fewer iterations, or drop repeats")
 
     @cached_property
