@@ -43,6 +43,8 @@ def as_float_array(
 
 def check_shape(array: NDArray[Any], name: str, shape: Sequence[int | None]) -> None:
     """Raise ValueError unless each axis of `array` has the expected length (None: any)."""
+    if array.shape == shape:
+        return
     matches = array.ndim == len(shape) and all(
         want is None or want == got for want, got in zip(shape, array.shape, strict=True)
     )

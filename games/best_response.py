@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rltheory.analysis.arrays import FloatArray, read_only
+from rltheory.analysis.arrays import ROW_SUM_TOLERANCE as TOLERANCE
+from rltheory.analysis.arrays import FloatArray, as_float_array, read_only
 from rltheory.games import kernels
 from rltheory.games.extensive import ExtensiveGame
 
@@ -28,7 +29,8 @@ class Deviations:
     @property
     def nash_conv(self) -> float:
         """The sum over players of the gain of a best response."""
-        return float(np.sum(self.best - self.payoffs))
+        gains: list[float] = (self.best - self.payoffs).tolist()
+        return sum(gains)
 
     @property
     def exploitability(self) -> float:
@@ -55,11 +57,14 @@ def deviations(game: ExtensiveGame, strategies: ArrayLike) -> Deviations:
 
     Raises ValueError if `strategies` is not a profile of the game.
     """
-    profile = game.check_strategies(strategies)
-    reach, worth = np.empty((2, game.slots + game.players))
-    payoffs, best = np.empty((2, game.players))
-    kernels.nash_conv(game.compiled, profile, reach, worth, np.empty(game.infosets), payoffs, best)
-    return Deviations(read_only(payoffs), read_only(best))
+    profile = as_float_array(strategies, "strategies", (game.slots,))
+    found = np.empty((2, game.players))
+    if not kernels.nash_conv(game.zero_sum, profile, TOLERANCE, found, *game.compiled):
+        # The check within the pass is a quick one; the game's own says what is wrong.
+        profile = game.check_strategies(profile)
+        kernels.nash_conv(game.zero_sum, profile, np.inf, found, *game.compiled)
+    payoffs, best = read_only(found)
+    return Deviations(payoffs, best)
 
 
 def nash_conv(game: ExtensiveGame, strategies: ArrayLike) -> float:

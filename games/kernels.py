@@ -9,6 +9,8 @@ have length slots + players; see `rltheory.games.extensive`.
 import numpy as np
 from numba import njit
 
+from rltheory.games.extensive import SequenceForm
+
 LANES = 4
 """A table's rows are filled with zeros to a multiple of this, so that inner loops are straight."""
 
@@ -26,6 +28,22 @@ def reaches(form, player, strategies, reach):  # type: ignore[no-untyped-def]
         above = reach[form.parent[i]]
         for j in range(form.first[i], form.first[i + 1]):
             reach[j] = above * strategies[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def checked_reaches(form, player, strategies, tolerance, reach):  # type: ignore[no-untyped-def]
+    """As `reaches`; False if a set's probabilities are not >= 0 or do not sum to 1."""
+    for i in range(form.infoset_start[player], form.infoset_start[player + 1]):
+        above = reach[form.parent[i]]
+        total = least = 0.0
+        for j in range(form.first[i], form.first[i + 1]):
+            x = strategies[j]
+            total += x
+            least = x if x < least else least
+            reach[j] = above * x
+        if not (abs(total - 1.0) <= tolerance and least >= 0.0):
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -64,6 +82,28 @@ def _rows(form, players, begin, end, reach, out):  # type: ignore[no-untyped-def
                     term *= reach[others[k, p]]
                 total += term
             out[j] = total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _zero_sum_rows(form, reach, out):  # type: ignore[no-untyped-def]
+    """Both players' `slot_payoffs` in one pass: each leaf of the first player's rows counts twice.
+
+    For reaches that are both known, as they are not when players are updated in turn.
+    """
+    others, values, row_start = form.others, form.values, form.row_start
+    first, last, slots = form.slot_start[0], form.slot_start[1], form.first[-1]
+    for j in range(last, form.slot_start[2]):
+        out[j] = 0.0
+    out[slots + 1] = 0.0
+    for j in range(first, last + 1):
+        own = j if j < last else slots
+        weight = reach[own]
+        total = 0.0
+        for k in range(row_start[own], row_start[own + 1]):
+            other, value = others[k, 0], values[k]
+            total += value * reach[other]
+            out[other] -= value * weight
+        out[own] = total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -176,27 +216,58 @@ def best_values(form, player, worth, values):  # type: ignore[no-untyped-def]
         i = end - back
         best = worth[form.first[i]]
         for j in range(form.first[i] + 1, form.first[i + 1]):
-            best = max(best, worth[j])
+            best = worth[j] if worth[j] > best else best
         values[i] = best
         worth[form.parent[i]] += best
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def nash_conv(form, strategies, reach, worth, values, payoffs, best):  # type: ignore[no-untyped-def]
-    """Write what each player gets and could get at best; work arrays are overwritten."""
-    players = len(payoffs)
+def best_payoff(form, player, worth):  # type: ignore[no-untyped-def]
+    """As `best_values`, but return what the player gets and leave out the sets' values."""
+    first, parent = form.first, form.parent
+    begin, end = form.infoset_start[player], form.infoset_start[player + 1]
+    for back in range(1, end - begin + 1):
+        i = end - back
+        best = worth[first[i]]
+        for j in range(first[i] + 1, first[i + 1]):
+            best = worth[j] if worth[j] > best else best
+        worth[parent[i]] += best
+    return worth[first[-1] + player]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def nash_conv(zero_sum, strategies, tolerance, out, *arrays):  # type: ignore[no-untyped-def]
+    """Write what each player gets and could get at best; False if it is no profile of the game.
+
+    out (2, players); arrays: those of the form, which one by one are faster to hand over.
+    """
+    form = SequenceForm(*arrays)
+    players = out.shape[1]
     slots = form.first[-1]
+    reach, worth = np.empty(slots + players), np.empty(slots + players)
     for p in range(players):
         reach[slots + p] = 1.0
-        reaches(form, p, strategies, reach)
+        if not checked_reaches(form, p, strategies, tolerance, reach):
+            return False
+    if zero_sum and players == 2 and len(form.hands) == 0:
+        _zero_sum_rows(form, reach, worth)
+    else:
+        for p in range(players):
+            slot_payoffs(form, p, reach, worth)
     for p in range(players):
-        slot_payoffs(form, p, reach, worth)
-        total = worth[slots + p]
-        for j in range(form.slot_start[p], form.slot_start[p + 1]):
-            total += reach[j] * worth[j]
-        payoffs[p] = total
-        best_values(form, p, worth, values)
-        best[p] = worth[slots + p]
+        begin, end = form.slot_start[p], form.slot_start[p + 1]
+        out[0, p] = worth[slots + p] + _inner(reach, worth, begin, end)
+        out[1, p] = best_payoff(form, p, worth)
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
+def _inner(a, b, begin, end):  # type: ignore[no-untyped-def]
+    """The inner product of two stretches, summed several entries at a time."""
+    total = 0.0
+    for j in range(begin, end):
+        total += a[j] * b[j]
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
