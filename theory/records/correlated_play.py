@@ -1,0 +1,332 @@
+"""What small regrets prove: about average strategies in zero-sum games, about joint play in any.
+
+Play is a sequence of profiles of a two-player game, given exactly; nothing is assumed about how
+it came about. Every side is a Fraction.
+"""
+
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from rltheory.analysis.rational import FractionArray, to_fractions
+from rltheory.theory import game_instances as games
+from rltheory.theory.exact import fractions
+from rltheory.theory.sides import Side
+from rltheory.theory.tape import Tape
+from rltheory.theory.theorem import Control, Theorem
+
+TIGHT = 0.999
+
+
+class Play(NamedTuple):
+    """Payoffs (2, A, B) and what was played: rows (T, A) and columns (T, B)."""
+
+    payoffs: FractionArray
+    rows: FractionArray
+    columns: FractionArray
+
+
+def _play(tape: Tape, payoffs: FractionArray) -> Play:
+    rounds = tape.integer(1, 4)
+    played = [fractions(tape.simplex((rounds, count))) for count in payoffs.shape[1:]]
+    return Play(payoffs, *played)
+
+
+def _zero_sum_play(tape: Tape, size: int) -> Play:
+    return _play(tape, games.zero_sum(games.matrix(tape, size, tape.integer(2, 3))))
+
+
+def _any_play(tape: Tape, size: int) -> Play:
+    return _play(tape, games.matrix(tape, 2, size, tape.integer(2, 3)))
+
+
+def switching(payoffs: FractionArray, played: FractionArray, other: FractionArray) -> FractionArray:
+    """Return (A, A): what playing b whenever a was played earns per round, summed over time.
+
+    payoffs: (A, B), the player's own; played (T, A), other (T, B).
+    """
+    values = other @ payoffs.T
+    own = (played * values).sum(axis=0)
+    return np.asarray((played.T @ values - own[:, None]) / Fraction(len(played)))
+
+
+def _regrets(instance: Play) -> list[FractionArray]:
+    """Return each player's average gains of switching, (A, A) and (B, B)."""
+    first, second = instance.payoffs
+    return [
+        switching(first, instance.rows, instance.columns),
+        switching(second.T, instance.columns, instance.rows),
+    ]
+
+
+def _external(gain: FractionArray) -> Fraction:
+    return Fraction(gain.sum(axis=0).max())
+
+
+def _swap(gain: FractionArray) -> Fraction:
+    return Fraction(gain.max(axis=1).sum())
+
+
+def folk_sides(instance: Play) -> tuple[Side, Side]:
+    """Return both players' gains at the average profile, and the sum of their regrets."""
+    average = instance.rows.mean(axis=0), instance.columns.mean(axis=0)
+    return games.gains(instance.payoffs, average), sum(map(_external, _regrets(instance)))
+
+
+def _larger_regret(instance: Play) -> tuple[Side, Side]:
+    return folk_sides(instance)[0], max(map(_external, _regrets(instance)))
+
+
+FOLK = Theorem(
+    id="no-regret/average-is-equilibrium",
+    title="In zero-sum games average strategies are as near to equilibrium as regrets are small",
+    source="Freund and Schapire (1999); for regrets e in both seats a 2e-equilibrium",
+    statement=(
+        r"\max_a u_i(a, \bar\sigma_{-i}) - u_i(\bar\sigma) \le \bar R_1 + \bar R_2,\qquad "
+        r"\bar R_i = \max_a \frac1T \sum_{t \le T} u_i(a, \sigma^t_{-i}) - u_i(\sigma^t)"
+    ),
+    hypotheses=(
+        "two players, payoffs opposite",
+        r"$\bar\sigma$ averages each player's strategies, all rounds alike; moves at once",
+    ),
+    kind="inequality",
+    sample=_zero_sum_play,
+    sides=folk_sides,
+    control=Control(
+        name="e instead of 2e",
+        explanation="The gain is held to the larger regret instead of the sum.",
+        sides=_larger_regret,
+    ),
+    sizes=(2, 3),
+    notes=(
+        r"The gains add up to $\bar R_1 + \bar R_2$ exactly; one player alone can have all of it, "
+        "so that the factor 2 is needed for a single gain, and not for the exploitability."
+    ),
+    sharpness=TIGHT,
+)
+
+
+def take_turns() -> Play:
+    """Return two who meet at one place, at the other, and miss each other twice."""
+    payoffs = np.stack([to_fractions([[1, 0], [0, 0]]), to_fractions([[0, 0], [0, 1]])])
+    first, second = games.pure(0, 2), games.pure(1, 2)
+    # Five rounds at each place, then two in which one player comes to the wrong one.
+    rows = np.array([first] * 5 + [second] * 5 + [first, second])
+    columns = np.array([first] * 5 + [second] * 5 + [second, first])
+    return Play(payoffs, rows, columns)
+
+
+def general_sum_sides(instance: Play) -> tuple[Side, Side]:
+    """Return the larger average regret and the smaller gain at the average profile."""
+    gained, _ = folk_sides(instance)
+    return max(map(_external, _regrets(instance))), min(np.ravel(np.asarray(gained)))
+
+
+GENERAL_SUM = Theorem(
+    id="no-regret/general-sum-average",
+    title="In general-sum games regrets below e do not make the average an e-equilibrium",
+    source="Folklore; the instance is ours",
+    statement=(
+        r"\max_i \bar R_i < \min_i \Bigl(\max_a u_i(a, \bar\sigma_{-i}) - u_i(\bar\sigma)\Bigr)"
+    ),
+    hypotheses=(
+        r"two players, two places; meeting at the first pays the one, at the second the other",
+        "they meet five times at each place and miss each other twice",
+    ),
+    kind="counterexample",
+    sample=lambda tape, size: take_turns(),
+    sides=general_sum_sides,
+    control=Control(
+        name="payoffs opposed",
+        explanation="The second player's payoffs are the negative of the first one's.",
+        sample=lambda tape, size: take_turns()._replace(
+            payoffs=games.zero_sum(take_turns().payoffs[0])
+        ),
+    ),
+    sizes=(2,),
+    notes="The joint play stays a coarse correlated equilibrium up to e; its marginals do not.",
+    sharpness=0.3,
+)
+
+
+def _joint_gains(tensors: FractionArray, joint: FractionArray) -> list[FractionArray]:
+    """Return what switching earns each player when a mediator draws from joint (A, B)."""
+    first, second = tensors
+    result = []
+    for payoffs, weights in ((first, joint), (second.T, joint.T)):
+        earned = weights @ payoffs.T
+        result.append(earned - np.diagonal(earned)[:, None])
+    return result
+
+
+def _mediated(instance: Play, joint: FractionArray) -> tuple[Side, Side]:
+    regrets, gained = _regrets(instance), _joint_gains(instance.payoffs, joint)
+    left = [f(gain) for gain in regrets for f in (_external, _swap)]
+    return fractions(left), fractions([f(gain) for gain in gained for f in (_external, _swap)])
+
+
+def mediator_sides(instance: Play) -> tuple[Side, Side]:
+    """Return external and swap regrets of both, and what leaving or disobeying earns, (4,)."""
+    joint = instance.rows.T @ instance.columns / Fraction(len(instance.rows))
+    return _mediated(instance, np.asarray(joint))
+
+
+def _independent_mediator(instance: Play) -> tuple[Side, Side]:
+    return _mediated(instance, np.outer(instance.rows.mean(axis=0), instance.columns.mean(axis=0)))
+
+
+MEDIATOR = Theorem(
+    id="no-regret/joint-play-is-correlated",
+    title="Regret is what leaving a mediator who draws from past play earns",
+    source="Foster and Vohra (1997); Hart and Mas-Colell (2000); Blum and Mansour (2007)",
+    statement=(
+        r"\bar R_i = \max_b \sum_{a} J(a)\bigl(u_i(b, a_{-i}) - u_i(a)\bigr),\qquad \bar R^{"
+        r"\mathrm{swap}}_i = \sum_{a_i} \max_b \sum_{a_{-i}} J(a)\bigl(u_i(b, a_{-i}) - u_i(a)"
+        r"\bigr),\qquad J = \frac1T \sum_{t \le T} \prod_i \sigma^t_i"
+    ),
+    hypotheses=("two players, any payoffs, any sequence of profiles",),
+    kind="identity",
+    sample=_any_play,
+    sides=mediator_sides,
+    control=Control(
+        name="product of averages",
+        explanation="The mediator draws both parts independently from the average strategies.",
+        sides=_independent_mediator,
+    ),
+    sizes=(2, 3),
+    notes=(
+        "No regret is a coarse correlated equilibrium, no swap regret a correlated one, whatever "
+        "the sums of payoffs. A single profile has external and swap regret equal to its gain: "
+        "Nash equilibria are both."
+    ),
+)
+
+
+class Steps(NamedTuple):
+    """One learner's strategies and payoffs, both (T, A)."""
+
+    played: FractionArray
+    payoffs: FractionArray
+
+
+def sample_steps(tape: Tape, size: int) -> Steps:
+    """Draw rounds; half of the time each action is played once, the others paying more then."""
+    if tape.integer(0, 1):
+        one = fractions(np.eye(size))
+        better = games.matrix(tape, size, low=0, high=1)
+        return Steps(one, (1 - one) * better if tape.integer(0, 1) else 1 - one)
+    rounds = tape.integer(1, 4)
+    payoffs = games.matrix(tape, rounds, size, low=0, high=1)
+    return Steps(fractions(tape.simplex((rounds, size))), payoffs)
+
+
+def _kinds(instance: Steps) -> tuple[Fraction, Fraction, Fraction]:
+    """Return external, internal and swap regret, summed over time."""
+    values = instance.payoffs
+    gain = instance.played.T @ values - (instance.played * values).sum(axis=0)[:, None]
+    return _external(gain), Fraction(gain.max()), _swap(gain)
+
+
+def kinds_sides(instance: Steps) -> tuple[Side, Side]:
+    """Return external and swap regret, and A - 1 and A times internal regret, (2,)."""
+    external, internal, swap = _kinds(instance)
+    count = instance.payoffs.shape[1]
+    return fractions([external, swap]), fractions([(count - 1) * internal, count * internal])
+
+
+def _external_for_internal(instance: Steps) -> tuple[Side, Side]:
+    external, _, swap = _kinds(instance)
+    count = instance.payoffs.shape[1]
+    return swap, count * max(external, Fraction(0))
+
+
+KINDS = Theorem(
+    id="no-regret/internal-bounds-external",
+    title="Small internal regret bounds external and swap regret",
+    source="Stoltz and Lugosi (2005), section 1; Blum and Mansour (2007), section 2",
+    statement=(
+        r"R^{\mathrm{ext}} \le (A - 1)\,R^{\mathrm{int}},\qquad R^{\mathrm{swap}} \le A\, "
+        r"R^{\mathrm{int}},\qquad R^{\mathrm{int}} = \max_{a,b} \sum_t x_t(a)\,(u_t(b) - u_t(a))"
+    ),
+    hypotheses=("any strategies and any payoffs of one learner",),
+    kind="inequality",
+    sample=sample_steps,
+    sides=kinds_sides,
+    control=Control(
+        name="external for internal",
+        explanation="Swap regret is held to A times external regret: regret of one kind only.",
+        sides=_external_for_internal,
+    ),
+    sizes=(2, 3, 4),
+    notes="Both attained by playing each action once, at the moment when all others pay more.",
+    sharpness=TIGHT,
+)
+
+
+class Plan(NamedTuple):
+    """Payoffs (2, A, B) and a distribution (A, B) of what a mediator tells the players."""
+
+    payoffs: FractionArray
+    joint: FractionArray
+
+
+def chicken() -> Plan:
+    """Return chicken (dare, yield) with the fair plan that never lets both dare."""
+    rows = to_fractions([[0, 7], [2, 6]])
+    joint = to_fractions([[0, 1], [1, 2]]) / Fraction(4)
+    return Plan(np.stack([rows, rows.T]), joint)
+
+
+def obeyed(plan: Plan) -> bool:
+    """Whether nobody gains by disobeying: the plan is a correlated equilibrium."""
+    return not any(_swap(gain) for gain in _joint_gains(plan.payoffs, plan.joint))
+
+
+def welfare_sides(plan: Plan) -> tuple[Side, Side]:
+    """Return the best sum of payoffs in any Nash equilibrium, and that of the plan."""
+    total = plan.payoffs.sum(axis=0)
+    best = max(x @ total @ y for x, y in games.equilibria(plan.payoffs))
+    return Fraction(best), Fraction((plan.joint * total).sum())
+
+
+def _public_coin(tape: Tape, size: int) -> Plan:
+    plan = chicken()
+    found = games.equilibria(plan.payoffs)
+    weights = games.strategy(tape, len(found))
+    joint = sum(w * np.outer(x, y) for w, (x, y) in zip(weights, found, strict=True))
+    return plan._replace(joint=np.asarray(joint))
+
+
+SEPARATION = Theorem(
+    id="correlated/beyond-nash",
+    title="A correlated equilibrium outside the convex hull of the Nash equilibria",
+    source="Aumann (1974), section 9: chicken",
+    statement=(
+        r"\max_{\sigma \in \mathrm{Nash}} \sum_i u_i(\sigma) < \max_{J \in \mathrm{CE}} \sum_i "
+        r"u_i(J)"
+    ),
+    hypotheses=(
+        "payoffs (0, 0) if both dare, (7, 2) if one does, (6, 6) if both yield",
+        r"$J$ has both yield with probability 1/2 and either dare alone with 1/4",
+    ),
+    kind="separation",
+    sample=lambda tape, size: chicken(),
+    sides=welfare_sides,
+    admissible=obeyed,
+    control=Control(
+        name="a coin that all see",
+        explanation="The plan mixes Nash equilibria: their convex hull.",
+        sample=_public_coin,
+    ),
+    sizes=(2,),
+    notes=(
+        "28/3 in the mixed equilibrium against 21/2: the sum of payoffs is linear in the plan, so "
+        "that no mixture of the three equilibria reaches it."
+    ),
+    sharpness=0.888,
+    cost=4.0,
+)
+
+
+THEOREMS = (FOLK, GENERAL_SUM, MEDIATOR, KINDS, SEPARATION)
