@@ -43,11 +43,19 @@ from rltheory.games.exact import (
 )
 from rltheory.games.extensive import ExtensiveGame, from_tree
 from rltheory.games.factored import FactoredRules, Unfolded
+from rltheory.games.fictitious_play import FictitiousPlayResult, fictitious_play
+from rltheory.games.first_order import (
+    FirstOrderResult,
+    magnetic_mirror_descent,
+    mirror_prox,
+    optimistic_mirror_descent,
+)
 from rltheory.games.gambit import from_gambit, to_gambit
 from rltheory.games.learning import LearningResult, learn, learn_against
 from rltheory.games.library import SUITE, game_names, load, suite_table
 from rltheory.games.matrix_classics import MATRIX_GAMES
 from rltheory.games.matrix_game import MatrixGame
+from rltheory.games.mccfr import MCCFRResult, mccfr
 from rltheory.games.meta_solvers import (
     META_SOLVERS,
     MetaSolver,
@@ -97,8 +105,11 @@ __all__ = [
     "ExactZeroSumSolution",
     "ExtensiveGame",
     "FactoredRules",
+    "FictitiousPlayResult",
+    "FirstOrderResult",
     "GameTree",
     "LearningResult",
+    "MCCFRResult",
     "MatrixGame",
     "MetaSolver",
     "NashLP",
@@ -140,6 +151,7 @@ __all__ = [
     "exact_regrets",
     "expected_payoffs",
     "exploitability",
+    "fictitious_play",
     "from_gambit",
     "from_openspiel",
     "from_tree",
@@ -147,10 +159,14 @@ __all__ = [
     "learn",
     "learn_against",
     "load",
+    "magnetic_mirror_descent",
+    "mccfr",
+    "mirror_prox",
     "mixed_to_behaviour",
     "nash_conv",
     "normal_form",
     "one_shot",
+    "optimistic_mirror_descent",
     "psro",
     "random_game",
     "rationalise",
