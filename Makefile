@@ -32,6 +32,8 @@ typecheck: $(BIN)/.installed
 # Side by side with other packages, written to docs/benchmarks.md; wants a quiet machine.
 bench: $(BIN)/.installed
 	$(BIN)/pip install --quiet --editable '.[bench]'
+	# Without its dependencies: only its networks need them, and they hold JAX back.
+	$(BIN)/pip install --quiet --no-deps LiteEFG==1.0.0
 	$(BIN)/python -m benchmarks
 
 docs: $(BIN)/.installed
