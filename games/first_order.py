@@ -25,6 +25,8 @@ from numpy.typing import ArrayLike
 from rltheory.analysis.arrays import (
     FloatArray,
     IntArray,
+    as_float_array,
+    check_finite,
     check_positive_integer,
     check_range,
     read_only,
@@ -39,6 +41,9 @@ from rltheory.games.first_order_kernels import (
     optimistic_steps,
     quantal_responses,
 )
+
+_SCALES = (1e-12, 1e12)
+"""What steps and temperatures may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +96,7 @@ def mirror_prox(
             run.reach, run.worth, run.inner,
         )  # fmt: skip
 
-    check_range(step, "step", np.nextafter(0, 1), np.inf, include_high=False)
+    check_range(step, "step", *_SCALES)
     return run.result("mirror_prox", advance)
 
 
@@ -122,7 +127,7 @@ def optimistic_mirror_descent(
             run.reach, run.worth, run.inner, ahead,
         )  # fmt: skip
 
-    check_range(step, "step", np.nextafter(0, 1), np.inf, include_high=False)
+    check_range(step, "step", *_SCALES)
     return run.result("optimistic_mirror_descent", advance)
 
 
@@ -142,25 +147,28 @@ def magnetic_mirror_descent(
 ) -> FirstOrderResult:
     """Run magnetic mirror descent in the dilated form, both players at once.
 
-    Each payoff is regularised by -temperature times the dilated divergence from the magnet, uniform
-    if None. With all fixed the last iterate goes to the equilibrium of that game, linearly for
+    Each payoff is regularised by -temperature times the dilated divergence from the magnet. With
+    all fixed the last iterate goes to the equilibrium of that game, linearly for
     step <= temperature / L^2, L the payoffs' Lipschitz constant: the logit quantal response
     equilibrium over counterfactual values that `quantal_residual` measures.
+    magnet (slots,): positive weights, uniform strategies if None. Weights of a set need not sum to
+    1: with all of them one, what is subtracted is the plain dilated entropy, and the equilibrium is
+    the logit quantal response equilibrium of the reduced normal form (Ling, Fang and Kolter, 2018).
     To reach Nash, iteration t = 1, 2, ... has step * t ** -slowing and
     temperature * t ** -cooling; or the magnet moves to the play after every `refresh` iterations.
 
-    Raises ValueError unless the game is two-player zero-sum, and the start and magnet have no zero.
-    Source: Sokota et al. (2023), section 3, on plans.
+    Raises ValueError unless the game is two-player zero-sum, and the start and the magnet's weights
+    are positive. Source: Sokota et al. (2023), section 3, on plans.
     """
     run = _Run(game, iterations, checkpoints, start)
     for value, name in ((step, "step"), (temperature, "temperature")):
-        check_range(value, name, np.nextafter(0, 1), np.inf, include_high=False)
+        check_range(value, name, *_SCALES)
     for value, name in ((slowing, "slowing"), (cooling, "cooling")):
-        check_range(value, name, 0.0, 10.0)
+        check_range(value, name, 0.0, 2.0)
     every = 0 if refresh == 0 else check_positive_integer(refresh, "refresh")
     steps, weights = _powers(run.total, step, slowing), _powers(run.total, 1.0, -averaging)
     temperatures = _powers(run.total, temperature, cooling)
-    pull_to = np.log(_interior(game, magnet, "magnet"))
+    pull_to = _log_magnet(game, magnet)
 
     def advance(begin: int, end: int) -> None:
         magnetic_steps(
@@ -185,15 +193,16 @@ def quantal_residual(
 
     The largest difference, over all actions, between the profile and the strategies
     b(a) ~ magnet(a) exp(v(a) / temperature), v the counterfactual value of a when its player goes
-    on with b and pays temperature times the divergence from the magnet, uniform if None. It is 0
-    exactly at the quantal response equilibrium; with one set for each player, v are plain payoffs.
+    on with b and pays temperature times the divergence from the magnet. It is 0 exactly at the
+    quantal response equilibrium; with one set for each player, v are plain payoffs. magnet: as in
+    `magnetic_mirror_descent`.
 
-    Raises ValueError unless `strategies` is a profile, the temperature positive and the magnet
-    without zeros. Source: Sokota et al. (2023), section 2; Ling, Fang and Kolter (2018), Theorem 1.
+    Raises ValueError unless `strategies` is a profile, and the temperature and the magnet's weights
+    are positive. Source: Sokota et al. (2023), section 2; Ling, Fang and Kolter (2018), Theorem 1.
     """
     profile = game.check_strategies(strategies)
-    check_range(temperature, "temperature", np.nextafter(0, 1), np.inf, include_high=False)
-    return _residual(game, profile, temperature, np.log(_interior(game, magnet, "magnet")))
+    check_range(temperature, "temperature", *_SCALES)
+    return _residual(game, profile, temperature, _log_magnet(game, magnet))
 
 
 class _Run:
@@ -266,6 +275,17 @@ def _interior(game: ExtensiveGame, strategies: ArrayLike | None, name: str) -> F
     if len(profile) and profile.min() <= 0:
         raise ValueError(f"{name} has a zero; probabilities are multiplied, so expected none")
     return profile
+
+
+def _log_magnet(game: ExtensiveGame, magnet: ArrayLike | None) -> FloatArray:
+    weights = game.uniform() if magnet is None else as_float_array(magnet, "magnet", (game.slots,))
+    check_finite(weights, "magnet")
+    if len(weights) and weights.min() <= 0:
+        raise ValueError(
+            f"magnet[{weights.argmin()}] is {weights.min()}; expected positive weights"
+        )
+    logs: FloatArray = np.log(weights)
+    return logs
 
 
 def _residual(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from strategies_games import game_trees, random_profile
 
 from rltheory.games import dynamics
+from rltheory.games.behaviour import behaviour_to_mixed, normal_form
 from rltheory.games.best_response import deviations, exploitability
 from rltheory.games.extensive import from_tree
 from rltheory.games.fictitious_play import fictitious_play
@@ -22,6 +23,7 @@ from rltheory.games.learning import learn
 from rltheory.games.library import load
 from rltheory.games.matrix_game import MatrixGame
 from rltheory.games.one_shot import one_shot
+from rltheory.games.openspiel import from_openspiel
 from rltheory.games.random_games import random_game
 from rltheory.games.tree import CHANCE, TERMINAL
 
@@ -242,6 +244,39 @@ def test_a_fixed_temperature_leads_to_the_logit_equilibrium():
     assert run.temperature == 0.4
 
 
+@pytest.mark.parametrize("entropy", [True, False])
+def test_the_limit_is_the_logit_equilibrium_of_the_reduced_normal_form(entropy):
+    # Each pure strategy is as likely as exp(payoff / temperature), times what the magnet plays it
+    # with unless that is the plain entropy.
+    magnet = np.ones(KUHN.slots) if entropy else random_profile(KUHN, 3)
+    run = magnetic_mirror_descent(KUHN, iterations=3000, step=0.5, temperature=0.3, magnet=magnet)
+    mixed = behaviour_to_mixed(KUHN, run.last)
+    prior = [np.ones(len(m)) for m in mixed] if entropy else behaviour_to_mixed(KUHN, magnet)
+    payoffs = normal_form(KUHN).payoffs
+    for p, values in enumerate((payoffs[0] @ mixed[1], mixed[0] @ payoffs[1])):
+        logit = prior[p] * np.exp(values / 0.3)
+        assert mixed[p] == pytest.approx(logit / logit.sum(), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["kuhn_poker", "leduc_poker"])
+def test_magnetic_descent_equals_that_of_openspiel(name):
+    pyspiel = pytest.importorskip("pyspiel")
+    mmd_dilated = pytest.importorskip("open_spiel.python.algorithms.mmd_dilated")
+    peer = mmd_dilated.MMDDilatedEnt(pyspiel.load_game(name), alpha=0.1, stepsize=0.5)
+    for _ in range(20):
+        peer.update_sequences()
+    game = from_openspiel(name)
+    run = magnetic_mirror_descent(
+        game, iterations=20, step=0.5, temperature=0.1, magnet=np.ones(game.slots)
+    )
+    policy = peer.get_policies()
+    for i, label in enumerate(game.infoset_labels):
+        row = policy.action_probability_array[policy.state_lookup[label]]
+        legal = policy.legal_actions_mask[policy.state_lookup[label]] > 0
+        ours = run.last[game.form.first[i] : game.form.first[i + 1]]
+        assert ours == pytest.approx(row[legal], abs=1e-10)
+
+
 @pytest.mark.parametrize("name", ["kuhn_poker", "leduc_poker"])
 def test_magnetic_descent_reaches_its_equilibrium_linearly(name):
     game = load(name)
@@ -321,8 +356,10 @@ def test_first_order_errors_say_what_is_wrong(method):
 def test_other_errors_say_what_is_wrong():
     with pytest.raises(ValueError, match="temperature is -1"):
         magnetic_mirror_descent(KUHN, temperature=-1.0)
-    with pytest.raises(ValueError, match="magnet at information set"):
-        magnetic_mirror_descent(KUHN, magnet=np.ones(KUHN.slots))
+    with pytest.raises(ValueError, match=r"magnet\[0\] is 0.0; expected positive weights"):
+        magnetic_mirror_descent(KUHN, magnet=np.arange(KUHN.slots))
+    with pytest.raises(ValueError, match=r"magnet\[1\] is nan"):
+        quantal_residual(KUHN, KUHN.uniform(), temperature=1.0, magnet=[1, np.nan, *[1] * 22])
     with pytest.raises(ValueError, match="refresh is -2"):
         magnetic_mirror_descent(KUHN, refresh=-2)
     with pytest.raises(ValueError, match="temperature is 0"):
