@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rltheory.analysis.rational import FractionArray
+from rltheory.analysis.rational import FractionArray, simplest
 from rltheory.games.exact import ExactForm, exact_form, exact_payoffs, exact_regrets, fraction_array
 from rltheory.games.extensive import from_tree
-from rltheory.games.gambit_tokens import simplest
 from rltheory.games.tree import CHANCE, TERMINAL, GameTree, TreeBuilder
 from rltheory.games.variant import Variant
 from rltheory.theory import game_instances as games
@@ -421,12 +420,17 @@ def tree_payoffs(
     return tuple(totals)
 
 
+def plan_payoffs(form: ExactForm, rows: Sequence[Plan], columns: Sequence[Plan]) -> FractionArray:
+    """Return what each pair of plans of two players pays player 0, (rows, columns)."""
+    at = form.leaf_slots
+    left = np.array([x[at[:, 0]] for x in rows], dtype=object)
+    right = np.array([y[at[:, 1]] for y in columns], dtype=object)
+    return np.asarray((left * form.paid[:, 0]) @ right.T)
+
+
 def pure_matrix(form: ExactForm) -> FractionArray:
     """Return what each pair of unreduced pure strategies of two players pays player 0, (m, n)."""
     rows, columns = (
         [plan(form, pure) for pure in pure_profiles(form, player)] for player in range(2)
     )
-    at = form.leaf_slots
-    left = np.array([x[at[:, 0]] for x in rows], dtype=object)
-    right = np.array([y[at[:, 1]] for y in columns], dtype=object)
-    return np.asarray((left * form.paid[:, 0]) @ right.T)
+    return plan_payoffs(form, rows, columns)
