@@ -1,12 +1,13 @@
 """Monte Carlo CFR: unbiased sample by sample, equal to a plain restatement, resumed to the bit."""
 
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies_games import game_trees, random_profile
 
-from rltheory.games import mccfr as module
 from rltheory.games.best_response import exploitability
 from rltheory.games.extensive import from_tree
 from rltheory.games.library import load
@@ -14,6 +15,9 @@ from rltheory.games.mccfr import mccfr
 from rltheory.games.mccfr_samples import counterfactual_regrets, mccfr_samples
 from rltheory.games.random_games import random_game
 from rltheory.games.tree import CHANCE, TERMINAL, build_tree
+
+# The package has a function of the module's name.
+module = importlib.import_module("rltheory.games.mccfr")
 
 KUHN = load("kuhn_poker", form="tree")
 SAMPLINGS = ("external", "outcome")
