@@ -18,6 +18,7 @@ from rltheory.theory import exact
 from rltheory.theory import game_instances as games
 from rltheory.theory.engine import falsify
 from rltheory.theory.records import (
+    average_play,
     correlated_play,
     dominance,
     fictitious_play,
@@ -32,6 +33,7 @@ from rltheory.theory.sides import compare
 from rltheory.theory.tape import Tape
 
 MODULES = (
+    average_play,
     correlated_play,
     dominance,
     fictitious_play,
