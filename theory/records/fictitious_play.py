@@ -142,8 +142,8 @@ SLOW = Theorem(
     sizes=(2, 3),
     notes=(
         r"$T\,\mathrm{NC} = \max_a U_a - \min_b L_b$ in cumulated payoffs; with best replies $a, "
-        r"b$ the maximum grows by $M_{ab}$ at least and the minimum by as much at most. An equality "
-        "until a best reply changes; what changes add makes the rate slower than 1 / T."
+        r"b$ the maximum grows by $M_{ab}$ at least and the minimum by as much at most. An "
+        "equality until a best reply changes; what changes add makes the rate slower than 1 / T."
     ),
     sharpness=0.999,
 )
