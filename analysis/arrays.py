@@ -56,7 +56,9 @@ def check_shape(array: NDArray[Any], name: str, shape: Sequence[int | None]) -> 
 def check_finite(array: FloatArray, name: str) -> None:
     """Raise ValueError naming the first entry of `array` that is NaN or infinite."""
     # The sum is NaN or infinite if any entry is, and needs no array of flags as large as the input.
-    if np.isfinite(array.sum()):
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = array.sum()
+    if np.isfinite(total):
         return
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
