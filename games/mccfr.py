@@ -74,9 +74,9 @@ class MCCFRResult:
     """A run of Monte Carlo CFR.
 
     average (slots,): the average strategies, which carry the guarantee; current (slots,): regret
-    matching on the last regrets. iterations, exploitability, walked (checkpoints,): of the average
-    profile, exact up to rounding, and how many nodes had been looked at; payoffs
-    (checkpoints, players). state: to go on from with `mccfr(..., state=result.state)`.
+    matching on the last regrets. iterations, exploitability (checkpoints,), payoffs
+    (checkpoints, players): of the average profile, exact up to rounding. state: to go on from with
+    `mccfr(..., state=result.state)`.
     """
 
     game: str
@@ -203,13 +203,13 @@ class _Run:
             entries = max(entries for entries, _ in sizes)
             self.need = int(sum(draws for _, draws in sizes))
             self.work: tuple[Any, ...] = (
-                *np.empty((2, entries), dtype=np.int32),
+                *np.empty((2, entries), dtype=np.uint32),
                 np.empty(entries),
             )
         else:
             longest = longest_path(tree)
             self.need = int(longest * game.players)
-            self.work = tuple(np.empty((3, longest), dtype=np.int32))
+            self.work = tuple(np.empty((3, longest), dtype=np.uint32))
         self.block = max(_BLOCK, 4 * self.need)
 
     def advance(self, state: MCCFRState, until: int) -> MCCFRState:

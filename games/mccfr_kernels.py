@@ -14,21 +14,22 @@ from numpy.typing import NDArray
 
 from rltheory.analysis.arrays import FloatArray
 from rltheory.games.extensive import ExtensiveGame
-from rltheory.games.tree import CHANCE, GameTree, IndexArray
+from rltheory.games.tree import CHANCE, GameTree
 
 
 class SampledTree(NamedTuple):
     """The arrays of a tree that sampling reads; `GameTree` says what they mean.
 
-    slot (nodes,): the first slot of a player's node, -1 elsewhere. before (moves,), in the order of
+    Indices are unsigned, so that compiled code need not ask for negative ones.
+    slot (nodes,): the first slot of a player's node, 0 elsewhere. before (moves,), in the order of
     `child`: at nature's nodes the chance of the moves before this one, 2 where no move of chance
     above zero follows any more.
     """
 
     to_move: NDArray[np.int8]
-    slot: IndexArray
-    first_child: IndexArray
-    child: IndexArray
+    slot: NDArray[np.uint32]
+    first_child: NDArray[np.uint32]
+    child: NDArray[np.uint32]
     probability: FloatArray
     before: FloatArray
     payoffs: FloatArray
@@ -36,14 +37,13 @@ class SampledTree(NamedTuple):
 
 def sampled_tree(game: ExtensiveGame, tree: GameTree) -> SampledTree:
     """The arrays of a game's tree."""
-    slot = np.full(tree.nodes, -1, dtype=np.int32)
+    slot = np.zeros(tree.nodes, dtype=np.uint32)
     inner = tree.infoset >= 0
     slot[inner] = game.form.first[tree.infoset[inner]]
     before = np.zeros(len(tree.child))
     _sum_before(tree.to_move, tree.first_child, tree.probability, before)
-    return SampledTree(
-        tree.to_move, slot, tree.first_child, tree.child, tree.probability, before, tree.payoffs
-    )
+    links = (tree.first_child.astype(np.uint32), tree.child.astype(np.uint32))
+    return SampledTree(tree.to_move, slot, *links, tree.probability, before, tree.payoffs)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -254,6 +254,7 @@ def outcome_iterations(  # type: ignore[no-untyped-def]
                 if mover < 0:
                     edge = _happen(tree.before, begin, end, u)
                     weight /= tree.probability[edge]
+                    h = tree.child[edge]
                 else:
                     j, last = tree.slot[h], tree.slot[h] + end - begin
                     _match(regrets, strategies, j, last)
@@ -261,7 +262,8 @@ def outcome_iterations(  # type: ignore[no-untyped-def]
                         for s in range(j, last):
                             average[s] += weight * strategies[s]
                         if u < exploration:
-                            s = min(j + int(u / exploration * (last - j)), last - 1)
+                            # Below the number of moves also when rounded, as u < exploration.
+                            s = j + np.uint32(u / exploration * (last - j))
                         else:
                             rest = (u - exploration) / (1.0 - exploration)
                             s = _choose(strategies, j, last, rest)
@@ -272,8 +274,7 @@ def outcome_iterations(  # type: ignore[no-untyped-def]
                     else:
                         s = _choose(strategies, j, last, u)
                         weight /= strategies[s]
-                    edge = begin + s - j
-                h = tree.child[edge]
+                    h = tree.child[begin + s - j]
             payoff = tree.payoffs[h, p]
             weigh_outcome(
                 plus, begins, ends, chosen, count, payoff, exploration, strategies, regrets

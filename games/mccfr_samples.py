@@ -123,8 +123,8 @@ def _external(
         else:
             regrets = np.zeros(len(profile))
             weigh_external(
-                tree, player, False, np.array(nodes, dtype=np.int32),
-                np.array(below, dtype=np.int32), len(nodes), profile, np.empty(len(nodes)), regrets,
+                tree, player, False, *np.array([nodes, below], dtype=np.uint32), len(nodes),
+                profile, np.empty(len(nodes)), regrets,
             )  # fmt: skip
             yield probability, regrets
 
@@ -138,7 +138,7 @@ def _outcomes(
         probability, h, moves = stack.pop()
         children = tree.child[tree.first_child[h] : tree.first_child[h + 1]].tolist()
         if not children:
-            begins, ends, chosen = np.array(moves, dtype=np.int32).reshape(-1, 3).T.copy()
+            begins, ends, chosen = np.array(moves, dtype=np.uint32).reshape(-1, 3).T.copy()
             regrets = np.zeros(len(profile))
             weigh_outcome(
                 False, begins, ends, chosen, len(moves), tree.payoffs[h, player], exploration,
