@@ -126,11 +126,12 @@ def _two_player_blocks(form, player, reach, out):  # type: ignore[no-untyped-def
             t0 = t1 = t2 = t3 = 0.0
             for k in range(others):
                 w = weights[k]
-                x = at + k * width + h
+                # Unsigned, or each index is asked whether it counts from the end.
+                x = np.uint64(at + k * width + h)
                 t0 += w * tables[x]
-                t1 += w * tables[x + 1]
-                t2 += w * tables[x + 2]
-                t3 += w * tables[x + 3]
+                t1 += w * tables[x + np.uint64(1)]
+                t2 += w * tables[x + np.uint64(2)]
+                t3 += w * tables[x + np.uint64(3)]
             out[slots[own + h]] += t0
             if h + 1 < n:
                 out[slots[own + h + 1]] += t1
