@@ -111,6 +111,13 @@ def test_optimal_strategies_secure_the_value_of_the_public_solver(seed):
     assert (rows @ games.optimal_columns(rows)).max() == value
 
 
+@pytest.mark.parametrize("actions", [2, 3, 5])
+def test_both_bounds_by_internal_regret_are_attained(actions):
+    one = to_fractions(np.eye(actions))
+    left, right = correlated_play.kinds_sides(correlated_play.Steps(one, 1 - one))
+    assert list(left) == list(right) == [actions - 1, actions]
+
+
 def test_equilibria_of_two_classics():
     third, two_fifths = Fraction(1, 3), Fraction(2, 5)
     found = games.equilibria(to_fractions(chicken().payoffs))

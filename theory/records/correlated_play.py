@@ -127,11 +127,12 @@ class Steps(NamedTuple):
 
 
 def sample_steps(tape: Tape, size: int) -> Steps:
-    """Draw rounds; half of the time each action is played once, the others paying more then."""
-    if tape.integer(0, 1):
+    """Draw rounds; or each action is played once, while all the others or the next pay more."""
+    family = tape.integer(0, 2)
+    if family:
         one = fractions(np.eye(size))
-        better = games.matrix(tape, size, low=0, high=1)
-        return Steps(one, (1 - one) * better if tape.integer(0, 1) else 1 - one)
+        others = 1 - one if family == 1 else np.roll(one, 1, axis=1)
+        return Steps(one, others + one * games.matrix(tape, low=0, high=1))
     rounds = tape.integer(1, 4)
     payoffs = games.matrix(tape, rounds, size, low=0, high=1)
     return Steps(fractions(tape.simplex((rounds, size))), payoffs)

@@ -24,7 +24,7 @@ def _dominated(tape: Tape, size: int, strict: bool) -> Dominated:
     columns = tape.integer(2, 3)
     payoffs = games.matrix(tape, 2, size + 1, columns, bits=1)
     weights = games.strategy(tape, size)
-    losses = games.matrix(tape, columns, low=0, high=2) + (Fraction(1, 4) if strict else 0)
+    losses = games.matrix(tape, columns, low=0, high=2, bits=0) + (Fraction(1, 4) if strict else 0)
     payoffs[0, size] = weights @ payoffs[0, :size] - losses
     return Dominated(payoffs)
 

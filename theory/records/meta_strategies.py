@@ -22,16 +22,17 @@ from rltheory.theory.theorem import Control, Theorem
 Index = tuple[int, ...]
 
 
-class Potential(NamedTuple):
-    """Whole payoffs (n, A_1, ..., A_n) with a potential (A_1, ..., A_n); population, intensity.
+class Evolution(NamedTuple):
+    """Whole payoffs (n, A_1, ..., A_n) and the settings of AlphaRank.
 
-    intensity: k, payoffs count as k log 2 times themselves.
+    intensity: k, payoffs count as k log 2 times themselves. potential: (A_1, ..., A_n), None for a
+    game that need not have one.
     """
 
     payoffs: FractionArray
-    potential: FractionArray
     population: int
     intensity: int
+    potential: FractionArray | None = None
 
 
 def _deviations(shape: tuple[int, ...]) -> Iterator[tuple[Index, int, Index]]:
@@ -43,22 +44,16 @@ def _deviations(shape: tuple[int, ...]) -> Iterator[tuple[Index, int, Index]]:
                     yield here, i, (*here[:i], action, *here[i + 1 :])
 
 
-def _game(tape: Tape, actions: tuple[int, ...], own: bool) -> Potential:
+def sample_potential(tape: Tape, size: int) -> Evolution:
+    """Draw a potential for two players, or three in a third of the cases."""
+    actions = (2, 2, 2) if tape.integer(0, 2) == 0 else (size, tape.integer(1, 3))
     potential = games.matrix(tape, *actions, low=-3, high=3, bits=0)
     payoffs = []
     for i in range(len(actions)):
         # What the others do may earn anything, as long as it is the same for all own actions.
-        shape = list(actions)
-        if not own:
-            shape[i] = 1
+        shape = (*actions[:i], 1, *actions[i + 1 :])
         payoffs.append(potential + games.matrix(tape, *shape, low=-3, high=3, bits=0))
-    return Potential(np.stack(payoffs), potential, tape.integer(1, 5), tape.integer(0, 2))
-
-
-def sample_potential(tape: Tape, size: int) -> Potential:
-    """Draw a potential for two players, or three in a third of the cases."""
-    actions = (2, 2, 2) if tape.integer(0, 2) == 0 else (size, tape.integer(1, 3))
-    return _game(tape, actions, own=False)
+    return Evolution(np.stack(payoffs), tape.integer(1, 5), tape.integer(0, 2), potential)
 
 
 def fixation(gain: int, population: int, intensity: int) -> Fraction:
@@ -69,11 +64,11 @@ def fixation(gain: int, population: int, intensity: int) -> Fraction:
     return (1 - q) / (1 - q**population)
 
 
-def alpha_rank_chain(instance: Potential) -> FractionArray:
+def alpha_rank_chain(instance: Evolution) -> FractionArray:
     """Return AlphaRank's chain over the pure profiles in C order, (N, N)."""
-    shape = instance.potential.shape
+    shape = instance.payoffs.shape[1:]
     deviations = max(sum(shape) - len(shape), 1)
-    total = instance.potential.size
+    total = instance.payoffs[0].size
     kernel = fractions(np.zeros((total, total)))
     for here, i, there in _deviations(shape):
         gain = int(instance.payoffs[(i, *there)] - instance.payoffs[(i, *here)])
@@ -84,14 +79,15 @@ def alpha_rank_chain(instance: Potential) -> FractionArray:
     return kernel
 
 
-def _gibbs(instance: Potential, power: int) -> tuple[Side, Side]:
+def _gibbs(instance: Evolution, power: int) -> tuple[Side, Side]:
+    assert instance.potential is not None
     weights = np.array(
         [Fraction(2) ** int(power * instance.intensity * x) for x in instance.potential.ravel()]
     )
     return exact.stationary(alpha_rank_chain(instance)), weights / weights.sum()
 
 
-def gibbs_sides(instance: Potential) -> tuple[Side, Side]:
+def gibbs_sides(instance: Evolution) -> tuple[Side, Side]:
     """Return AlphaRank's stationary distribution and the Gibbs distribution, (N,)."""
     return _gibbs(instance, instance.population - 1)
 
@@ -130,13 +126,13 @@ GIBBS = Theorem(
 )
 
 
-def sinks(game: Potential, *, neutral: bool = True) -> NDArray[np.bool_]:
+def sinks(game: Evolution, *, neutral: bool = True) -> NDArray[np.bool_]:
     """Return which pure profiles (N,) lie in a sink component of the graph of better replies.
 
     neutral: whether replies that earn the same count as edges.
     """
-    shape = game.potential.shape
-    reach = np.eye(game.potential.size, dtype=bool)
+    shape = game.payoffs.shape[1:]
+    reach = np.eye(game.payoffs[0].size, dtype=bool)
     for here, i, there in _deviations(shape):
         gain = game.payoffs[(i, *there)] - game.payoffs[(i, *here)]
         if gain > 0 or (neutral and gain == 0):
@@ -147,19 +143,20 @@ def sinks(game: Potential, *, neutral: bool = True) -> NDArray[np.bool_]:
     return np.asarray((~reach | reach.T).all(axis=1))
 
 
-def sample_any(tape: Tape, size: int) -> Potential:
-    """Draw one player half of the time, else two without a potential; intensities k log 2."""
-    actions = (size,) if tape.integer(0, 1) else (2, size)
-    game = _game(tape, actions, own=True)
-    return game._replace(population=tape.integer(2, 8), intensity=tape.integer(1, 6))
+def sample_any(tape: Tape, size: int) -> Evolution:
+    """Draw one player or two, often with ties; no potential; intensities k log 2."""
+    actions = (size,) if tape.integer(0, 2) == 0 else (2, size)
+    most = tape.choice((1, 3))
+    payoffs = games.matrix(tape, len(actions), *actions, low=-most, high=most, bits=0)
+    return Evolution(payoffs, tape.integer(2, 8), tape.integer(1, 6))
 
 
-def has_transient(game: Potential) -> bool:
+def has_transient(game: Evolution) -> bool:
     """Whether some profile lies outside all sink components."""
     return not sinks(game).all()
 
 
-def _outside(game: Potential, neutral: bool) -> tuple[Side, Side]:
+def _outside(game: Evolution, neutral: bool) -> tuple[Side, Side]:
     kernel, inside = alpha_rank_chain(game), sinks(game, neutral=neutral)
     if inside.all():
         return Fraction(0), Fraction(0)
@@ -170,7 +167,7 @@ def _outside(game: Potential, neutral: bool) -> tuple[Side, Side]:
     return share, (1 - share) * rates * Fraction(steps.max())
 
 
-def outside_sides(game: Potential) -> tuple[Side, Side]:
+def outside_sides(game: Evolution) -> tuple[Side, Side]:
     """Return the mass outside all sink components and its bound."""
     return _outside(game, True)
 
