@@ -49,13 +49,15 @@ from rltheory.games.first_order import (
     magnetic_mirror_descent,
     mirror_prox,
     optimistic_mirror_descent,
+    quantal_residual,
 )
 from rltheory.games.gambit import from_gambit, to_gambit
 from rltheory.games.learning import LearningResult, learn, learn_against
 from rltheory.games.library import SUITE, game_names, load, suite_table
 from rltheory.games.matrix_classics import MATRIX_GAMES
 from rltheory.games.matrix_game import MatrixGame
-from rltheory.games.mccfr import MCCFRResult, mccfr
+from rltheory.games.mccfr import MCCFRResult, MCCFRState, mccfr
+from rltheory.games.mccfr_samples import Samples, counterfactual_regrets, mccfr_samples
 from rltheory.games.meta_solvers import (
     META_SOLVERS,
     MetaSolver,
@@ -110,6 +112,7 @@ __all__ = [
     "GameTree",
     "LearningResult",
     "MCCFRResult",
+    "MCCFRState",
     "MatrixGame",
     "MetaSolver",
     "NashLP",
@@ -119,6 +122,7 @@ __all__ = [
     "Ranking",
     "RegretMatching",
     "Rules",
+    "Samples",
     "SequenceFormSolution",
     "Shor",
     "TreeBuilder",
@@ -140,6 +144,7 @@ __all__ = [
     "coarse_violation",
     "correlated_equilibrium",
     "correlated_violation",
+    "counterfactual_regrets",
     "deviations",
     "double_oracle",
     "enumerate_equilibria",
@@ -161,6 +166,7 @@ __all__ = [
     "load",
     "magnetic_mirror_descent",
     "mccfr",
+    "mccfr_samples",
     "mirror_prox",
     "mixed_to_behaviour",
     "nash_conv",
@@ -168,6 +174,7 @@ __all__ = [
     "one_shot",
     "optimistic_mirror_descent",
     "psro",
+    "quantal_residual",
     "random_game",
     "rationalise",
     "read_efg",
