@@ -25,6 +25,11 @@ NINE = (
     "vad_cfr",
 )  # fmt: skip
 """What the curves compare: seven baselines, then the two algorithms found by search."""
+LIMIT = 20_000
+LARGE = (
+    "Leduc, 3 players", "Liar's Dice, 6 sides", "Liar's Dice, 3 players", "Liar's Dice, 2 dice",
+)  # fmt: skip
+"""The games with more than `LIMIT` actions at information sets, which quick figures leave out."""
 READINGS = {"shared": "one average for all sets", "per_infoset": "one average per set"}
 """The two readings of VAD-CFR's volatility state, in words."""
 
@@ -60,10 +65,9 @@ def build(entry_title: str) -> ExtensiveGame:
     return entry.load()
 
 
-def of_role(*roles: str, largest: int | None = None) -> list[SuiteGame]:
-    """The games of the suite in these roles with at most `largest` slots (no limit if None)."""
-    chosen = [entry for entry in SUITE if entry.role in roles]
-    return [entry for entry in chosen if largest is None or build(entry.title).slots <= largest]
+def of_role(*roles: str, without: Sequence[str] = ()) -> list[SuiteGame]:
+    """The games of the suite in these roles, but for the titles in `without`."""
+    return [entry for entry in SUITE if entry.role in roles and entry.title not in without]
 
 
 def variant(name: str) -> Variant:
@@ -145,9 +149,7 @@ def paint(axis: Any, rows: plotting.Rows, entry: SuiteGame) -> None:
     """Draw the curves of a game, or say why there are none."""
     axis.set(title=entry.title)
     if not any(row["game"] == entry.title for row in rows):
-        words = (
-            f"{build(entry.title).slots:,} actions\nto learn about:\nonly drawn at\nthe paper scale"
-        )
+        words = f"more than\n{LIMIT:,} actions:\nat the paper\nscale only"
         centre = {"ha": "center", "va": "center", "transform": axis.transAxes}
         axis.text(0.5, 0.5, words, fontsize=7, color="#555555", **centre)
         axis.set_axis_off()

@@ -8,8 +8,8 @@ from rltheory.paper_figures import cfr_runs
 from rltheory.paper_figures.registry import Drawing, Figure
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "quick": {"iterations": 1000, "checkpoints": 25, "largest": 20_000},
-    "paper": {"iterations": 1000, "checkpoints": 50, "largest": None},
+    "quick": {"iterations": 1000, "checkpoints": 25, "without": cfr_runs.LARGE},
+    "paper": {"iterations": 1000, "checkpoints": 50, "without": ()},
 }
 COLUMNS = 4
 
@@ -17,7 +17,7 @@ COLUMNS = 4
 def draw(scale: str, seed: int) -> Drawing:
     """Return exploitability by iteration of nine algorithms on every game."""
     roles = dict.fromkeys(entry.role for entry in SUITE)
-    entries = cfr_runs.of_role(*roles, largest=SETTINGS[scale]["largest"])
+    entries = cfr_runs.of_role(*roles, without=SETTINGS[scale]["without"])
     rows = cfr_runs.curves(entries, SETTINGS[scale])
     count = -(-len(SUITE) // COLUMNS)
     figure, axes = plotting.panels(count, COLUMNS, width=plotting.PAGE, height=1.6 * count)

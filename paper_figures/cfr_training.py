@@ -7,15 +7,15 @@ from rltheory.paper_figures import cfr_runs
 from rltheory.paper_figures.registry import Drawing, Figure
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "quick": {"iterations": 1000, "checkpoints": 25, "largest": 20_000},
-    "paper": {"iterations": 1000, "checkpoints": 50, "largest": None},
+    "quick": {"iterations": 1000, "checkpoints": 25, "without": ()},
+    "paper": {"iterations": 1000, "checkpoints": 50, "without": ()},
 }
 
 
 def draw(scale: str, seed: int) -> Drawing:
     """Return exploitability by iteration of nine algorithms on four games."""
     rows = cfr_runs.curves(
-        cfr_runs.of_role("training", largest=SETTINGS[scale]["largest"]), SETTINGS[scale]
+        cfr_runs.of_role("training", without=SETTINGS[scale]["without"]), SETTINGS[scale]
     )
     figure, axes = plotting.panels(2, 2, width=plotting.PAGE, height=5.0)
     for axis, entry in zip(axes.flat, cfr_runs.of_role("training"), strict=True):
