@@ -15,38 +15,40 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+Numbers = tuple[float, ...]
 
-def add(R, r, c, s):  # type: ignore[no-untyped-def]
+
+def add(R: float, r: float, c: Numbers, s: Numbers) -> float:
     """Accumulate regret undiscounted."""
     return R + r
 
 
-def positive(R, r, m, c, s):  # type: ignore[no-untyped-def]
+def positive(R: float, r: float, m: float, c: Numbers, s: Numbers) -> float:
     """Regret matching."""
     return R if R > 0.0 else 0.0
 
 
-def one(c, s):  # type: ignore[no-untyped-def]
+def one(c: Numbers, s: Numbers) -> float:
     """All iterations count the same."""
     return 1.0
 
 
-def undiscounted(c):  # type: ignore[no-untyped-def]
+def undiscounted(c: Numbers) -> float:
     """The average forgets nothing."""
     return 1.0
 
 
-def keep(R, r, m, c):  # type: ignore[no-untyped-def]
+def keep(R: float, r: float, m: float, c: Numbers) -> float:
     """No memory is used."""
     return m
 
 
-def no_state(size, g, c):  # type: ignore[no-untyped-def]
+def no_state(size: float, g: float, c: Numbers) -> float:
     """A set has no state."""
     return g
 
 
-def no_signal(size, g, c):  # type: ignore[no-untyped-def]
+def no_signal(size: float, g: float, c: Numbers) -> tuple[float, float, float, float]:
     """No signal is used."""
     return 0.0, 0.0, 0.0, 0.0
 

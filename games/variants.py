@@ -237,7 +237,7 @@ def _vad_track(size, ewma, c):  # type: ignore[no-untyped-def]
     return size if c[_FIRST] > 0.0 else c[_BLEND] * size + (1.0 - c[_BLEND]) * ewma
 
 
-def _least(a, b):  # type: ignore[no-untyped-def]
+def _least(a: float, b: float) -> float:
     # `min` treats NaNs with care and thereby keeps a loop from being vectorised.
     return a if a < b else b
 
