@@ -73,13 +73,12 @@ def tree(tape: Tape, depth: int, *, players: int = 2, zero_sum: bool = True) -> 
             degree = 2 if level else tape.integer(2, _LARGEST)
             player = kind % players
             group = sets.setdefault((player, degree, own[player]), [])
-            # A number beyond the sets that there are founds another one.
-            at = tape.integer(0, len(group) + (len(group) == 0))
-            if at >= len(group):
+            at = tape.integer(0, 3)
+            if not group or at == 3:
                 group.append(count)
                 count += 1
                 at = len(group) - 1
-            mark = group[at]
+            mark = group[at % len(group)]
             node = builder.decision(parent, chance, player, mark, range(degree))
             below = [
                 (
@@ -97,6 +96,18 @@ def tree(tape: Tape, depth: int, *, players: int = 2, zero_sum: bool = True) -> 
 def game(tape: Tape, depth: int, *, players: int = 2, zero_sum: bool = True) -> ExactForm:
     """Return the exact sequence form of a tree off the tape; arguments as for `tree`."""
     return exact_form(from_tree(tree(tape, depth, players=players, zero_sum=zero_sum)))
+
+
+def one_shot(tape: Tape, actions: int) -> ExactForm:
+    """Return a zero-sum game of two players with one set each, payoffs from -4 to 4."""
+    builder = TreeBuilder(2)
+    root = builder.decision(-1, 1.0, 0, "row", range(actions))
+    for _ in range(actions):
+        node = builder.decision(root, 1.0, 1, "column", range(actions))
+        for _ in range(actions):
+            paid = float(tape.integer(-4, 4))
+            builder.leaf(node, 1.0, [paid, -paid])
+    return exact_form(from_tree(builder.finish()))
 
 
 def profile(tape: Tape, form: ExactForm) -> FractionArray:

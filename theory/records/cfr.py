@@ -19,9 +19,9 @@ from rltheory.games.exact import (
     fraction_array,
 )
 from rltheory.games.extensive import from_tree
-from rltheory.games.tree import TreeBuilder
+from rltheory.games.tree import GameTree, TreeBuilder
 from rltheory.games.variant import Variant
-from rltheory.games.variants import cfr, cfr_plus, dcfr, lcfr, pcfr_plus
+from rltheory.games.variants import cfr, cfr_plus, dcfr, lcfr
 from rltheory.theory import balls
 from rltheory.theory import extensive_instances as ext
 from rltheory.theory.balls import ball, precise
@@ -65,6 +65,27 @@ def decomposition_sides(instance: Profiles) -> tuple[Side, Side]:
     return _decomposition(instance, Fraction(0))
 
 
+def _followed() -> Profiles:
+    """Return two rounds of a player who stays out for 2, and would have won both pennies inside."""
+    form = exact_form(from_tree(_pennies(out=2.0)))
+    # Slots: in, out; heads, tails; the opponent's heads, tails.
+    rounds = [[0, 1, 1, 0, 1, 0], [0, 1, 0, 1, 0, 1]]
+    return Profiles(form, [fraction_array([Fraction(x) for x in row]) for row in rounds], [1, 1])
+
+
+def _pennies(out: float) -> GameTree:
+    """Player 0 stays out, or goes in and matches a penny of player 1 for 0 or 2."""
+    builder = TreeBuilder(2)
+    root = builder.decision(-1, 1.0, 0, "enter", ("in", "out"))
+    node = builder.decision(root, 1.0, 0, "show", ("heads", "tails"))
+    for shown in range(2):
+        guess = builder.decision(node, 1.0, 1, "guess", ("heads", "tails"))
+        for guessed in range(2):
+            builder.leaf(guess, 1.0, [2.0 * (shown == guessed), -2.0 * (shown == guessed)])
+    builder.leaf(root, 1.0, [out, -out])
+    return builder.finish()
+
+
 DECOMPOSITION = Theorem(
     id="cfr/decomposition",
     title="Regret is at most the sum of the positive counterfactual regrets",
@@ -85,6 +106,7 @@ DECOMPOSITION = Theorem(
         name="without the positive part",
         explanation="Sets where every action is regretted less than nothing are subtracted.",
         sides=lambda instance: _decomposition(instance, None),
+        sample=lambda tape, depth: _followed(),
     ),
     notes="Attained wherever a player has one information set; see cfr/laminar for the equality.",
     sizes=(2, 3, 4),
@@ -277,16 +299,8 @@ class Equilibria(NamedTuple):
 
 
 def _pennies_or_out(first: bool) -> Equilibria:
-    """Draw nothing: in, and match a penny for 0 or 2, or out for 1; two ways to be safe."""
-    builder = TreeBuilder(2)
-    root = builder.decision(-1, 1.0, 0, "enter", ("in", "out"))
-    node = builder.decision(root, 1.0, 0, "show", ("heads", "tails"))
-    for shown in range(2):
-        guess = builder.decision(node, 1.0, 1, "guess", ("heads", "tails"))
-        for guessed in range(2):
-            builder.leaf(guess, 1.0, [2.0 * (shown == guessed), -2.0 * (shown == guessed)])
-    builder.leaf(root, 1.0, [1.0, -1.0])
-    form = exact_form(from_tree(builder.finish()))
+    """Return the game in which going in and staying out are worth 1 both, and two equilibria."""
+    form = exact_form(from_tree(_pennies(out=1.0)))
     half = Fraction(1, 2)
     playing = fraction_array([Fraction(1), Fraction(0), half, half, half, half])
     out = fraction_array([Fraction(0), Fraction(1), Fraction(1), Fraction(0), half, half])
@@ -393,13 +407,14 @@ WORST_CASE = Theorem(
         name="one set after each sequence",
         explanation="Sets after the same own moves are counted as one.",
         sides=lambda instance: _worst_case(instance, one_set=True),
+        sample=lambda tape, size: Challenge(*ext.contrary(32, size, 2)),
     ),
     notes=(
         r"The familiar $\Delta_i |\mathcal{I}_i| \sqrt{A_i T}$ follows. An opponent who "
         "chooses the set too comes as near to the bound as in a single set."
     ),
     sizes=(2, 3),
-    cost=6.0,
+    cost=8.0,
     sharpness=0.75,
 )
 
@@ -473,10 +488,17 @@ class Updates(NamedTuple):
     run: ext.Run
 
 
-def _sample_updates(tape: Tape, depth: int, variants: tuple[Variant, ...]) -> Updates:
+def sample_updates(
+    tape: Tape,
+    depth: int,
+    *,
+    variants: tuple[Variant, ...] = (cfr(), cfr_plus(), lcfr(), dcfr(alpha=1, beta=0, gamma=1)),
+    alternating: bool = True,
+) -> Updates:
+    """Draw a game of two or three players with any payoffs, and run a variant for 1 to 3 rounds."""
     form = ext.game(tape, depth, players=tape.integer(2, 3), zero_sum=False)
     rounds = tape.integer(1, 3)
-    return Updates(form, ext.run(form, tape.choice(variants), rounds, alternating=True))
+    return Updates(form, ext.run(form, tape.choice(variants), rounds, alternating=alternating))
 
 
 def improvement_sides(instance: Updates) -> tuple[Side, Side]:
@@ -487,6 +509,13 @@ def improvement_sides(instance: Updates) -> tuple[Side, Side]:
     before = [exact_payoffs(form, x)[i % players] for i, x in enumerate(seen[:-1])]
     after = [exact_payoffs(form, x)[i % players] for i, x in enumerate(seen[1:])]
     return fraction_array(before), fraction_array(after)
+
+
+def _simultaneous(instance: Updates) -> tuple[Side, Side]:
+    form, (profiles, _, _, _, final) = instance
+    payoffs = [exact_payoffs(form, x) for x in [*profiles, final]]
+    before, after = (np.array(x, dtype=object) for x in (payoffs[:-1], payoffs[1:]))
+    return before.ravel(), after.ravel()
 
 
 IMPROVES = Theorem(
@@ -503,18 +532,18 @@ IMPROVES = Theorem(
         "CFR, CFR+, Linear CFR or DCFR; perfect recall; any number of players, any payoffs",
     ),
     kind="inequality",
-    sample=lambda tape, depth: _sample_updates(
-        tape, depth, (cfr(), cfr_plus(), lcfr(), dcfr(alpha=1, beta=0, gamma=1))
-    ),
+    sample=sample_updates,
     sides=improvement_sides,
     control=Control(
-        name="predictions",
-        explanation="PCFR+ plays what it expects, which may be a step back.",
-        sample=lambda tape, depth: _sample_updates(tape, depth, (pcfr_plus(),)),
+        name="simultaneous updates",
+        explanation="All players move on at once, and each faces the others' new strategies.",
+        sample=lambda tape, depth: sample_updates(tape, depth, alternating=False),
+        sides=_simultaneous,
     ),
     notes=(
         r"At each set, $\sum_a [R + r]_+ r \ge \sum_a [R]_+ r = 0$. So alternating updates of "
-        "these variants keep the folk theorem; predictive ones have no such guarantee."
+        "these variants keep the folk theorem. PCFR+ does not have the property: it may leave what "
+        "a better prediction had found."
     ),
     sizes=(2, 3, 4),
     cost=3.0,

@@ -156,28 +156,36 @@ WEIGHTED = Theorem(
 
 
 @precise
-def _norms(instance: Setting, squares: Callable[[int, slice], Fraction]) -> Bounds:
-    """The sum over sets of the root of the sum over rounds of weighted squares, per weight."""
+def _norms(
+    instance: Setting, squares: Callable[[int, slice], Fraction], worst: bool = False
+) -> Bounds:
+    """The sum over sets, or the worst, of roots of sums over rounds of squares, per weight."""
     form, run, weights = instance
-    total = ball(0)
-    for slots in _slots(form):
-        terms = (squares(t, slots) for t in range(len(run.regrets)))
-        total += ball(sum(terms, Fraction(0))).sqrt()
+    sums = [
+        sum((squares(t, slots) for t in range(len(run.regrets))), Fraction(0))
+        for slots in _slots(form)
+    ]
+    total = sum((ball(x).sqrt() for x in ([max(sums)] if worst else sums)), ball(0))
     return balls.to_bounds(total / ball(sum(weights, Fraction(0))))
 
 
-def _linear(instance: Setting, power: int) -> tuple[Side, Side]:
+def _linear(instance: Setting, worst: bool = False) -> tuple[Side, Side]:
     regrets, weights = instance.run.regrets, instance.weights
 
     def squares(t: int, slots: slice) -> Fraction:
-        return Fraction(weights[t] ** power * (regrets[t][slots] ** 2).sum())
+        return Fraction(weights[t] ** 2 * (regrets[t][slots] ** 2).sum())
 
-    return _distance(instance), _norms(instance, squares)
+    return _distance(instance), _norms(instance, squares, worst)
 
 
 def linear_sides(instance: Setting) -> tuple[Side, Side]:
     """Return the NashConv of the linear average and the norms of the weighted regrets."""
-    return _linear(instance, 2)
+    return _linear(instance)
+
+
+def _one_shot(tape: Tape, actions: int) -> Setting:
+    form = ext.one_shot(tape, actions)
+    return Setting(form, ext.run(form, lcfr(), 1), _weights(lcfr(), 1))
 
 
 LINEAR = Theorem(
@@ -199,9 +207,10 @@ LINEAR = Theorem(
     sides=linear_sides,
     admissible=lambda instance: any(np.any(r) for r in instance.run.regrets),
     control=Control(
-        name="regrets not weighted",
-        explanation="Regrets enter without the weights of their iterations, as they do for CFR.",
-        sides=lambda instance: _linear(instance, 0),
+        name="the worst set alone",
+        explanation="The largest norm of a set in place of their sum.",
+        sides=lambda instance: _linear(instance, worst=True),
+        sample=lambda tape, depth: _one_shot(tape, 1 + depth),
     ),
     notes=(
         r"So at most $\tfrac{2}{\sqrt3}\,\Delta\,|\mathcal{I}| \sqrt{A - 1} / \sqrt{T}$ for large "

@@ -101,7 +101,7 @@ KUHN = Theorem(
         "extensive/absent-minded-driver, extensive/forgetful-player."
     ),
     sizes=(2, 3, 4),
-    cost=2.0,
+    cost=4.0,
 )
 
 
@@ -287,6 +287,7 @@ BEST_RESPONSE = Theorem(
         name="clairvoyance",
         explanation="The best action is taken at every node, as if the player saw everything.",
         sides=_clairvoyant,
+        sample=lambda tape, depth: sample_play(tape, 4),
     ),
     sizes=(2, 3, 4),
     cost=3.0,

@@ -91,6 +91,7 @@ EXTENSIVE_ORACLE = Theorem(
         name="one iteration for each set",
         explanation="As many iterations as there are information sets.",
         sides=lambda form: _ended(form, form.game.infosets),
+        sample=lambda tape, depth: ext.one_shot(tape, 2),
     ),
     notes=(
         "Attained. Linear in the game's size, while the bound for populations of whole strategies "

@@ -80,6 +80,7 @@ MINIMAX = Theorem(
         name="pure strategies only",
         explanation="The value is sought among pure strategies.",
         sides=_pure_only,
+        sample=lambda tape, depth: ext.one_shot(tape, 2),
     ),
     notes=(
         "The program's vertex is found in floats, solved for in rationals and checked; the normal "
