@@ -82,7 +82,7 @@ def _compare(
         verdict = "ahead"
     elif own.lower > ends[best].upper:
         verdict = "behind"
-    row = {"baselines": group, "best": VARIANTS[best]().title, "verdict": verdict}
+    row: dict[str, Any] = {"baselines": group, "best": VARIANTS[best]().title, "verdict": verdict}
     for name, end in (("vad", own), ("best", ends[best]), ("aod", ends["aod_cfr"])):
         row |= {f"{name}_lower": float(end.lower), f"{name}_upper": float(end.upper)}
     return row

@@ -24,7 +24,7 @@ COLUMNS = {
 
 def draw(scale: str, seed: int) -> Drawing:
     """Return the sizes of the 18 games as a table."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for entry in SUITE:
         game = cfr_runs.build(entry.title)
         size = sizes(game, entry.title)
@@ -50,9 +50,8 @@ def draw(scale: str, seed: int) -> Drawing:
         side = "left" if x == 0 else "right"
         axis.text(x, -1, name, ha=side, va="center", weight="bold", fontsize=7.5)
         for y, row in enumerate(rows):
-            words = row[name] if x == 0 else f"{row[name]:,}"
-            mark = "*" if x == 0 and row["form"] == "tree" else ""
-            axis.text(x, y, words + mark, ha=side, va="center", fontsize=7)
+            words = f"{row[name]:,}" if x else f"{row[name]}{'*' if row['form'] == 'tree' else ''}"
+            axis.text(x, y, words, ha=side, va="center", fontsize=7)
     # Bars on a logarithmic scale behind the histories make the range visible.
     for y, row in enumerate(rows):
         share = len(str(row["histories"])) / len(str(largest))

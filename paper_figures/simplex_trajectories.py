@@ -14,7 +14,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"iterations": 1000, "step": 0.1},
     "paper": {"iterations": 5000, "step": 0.1},
 }
-GAMES = {
+GAMES: dict[str, tuple[str, list[tuple[float, ...]], tuple[float, ...]]] = {
     "matching_pennies": ("matching pennies", [(0.75, 0.25), (0.65, 0.35)], (0.5, 0.5)),
     "rock_paper_scissors": ("rock paper scissors", [(0.6, 0.25, 0.15), (0.2, 0.6, 0.2)], (1, 1, 1)),
     "biased_rock_paper_scissors": (
