@@ -6,6 +6,7 @@ NashConv is the sum over players of what a best response gains, exploitability i
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +15,7 @@ from rltheory.analysis.arrays import ROW_SUM_TOLERANCE as TOLERANCE
 from rltheory.analysis.arrays import FloatArray, as_float_array, read_only
 from rltheory.games import kernels
 from rltheory.games.extensive import ExtensiveGame
+from rltheory.games.matrix_game import MatrixGame
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +30,10 @@ class Deviations:
 
     @property
     def nash_conv(self) -> float:
-        """The sum over players of the gain of a best response."""
+        """The sum over players of the gain of a best response, at least 0."""
         gains: list[float] = (self.best - self.payoffs).tolist()
-        return sum(gains)
+        # What is below 0 is rounding: a best response pays no less than the profile.
+        return max(0.0, sum(gains))
 
     @property
     def exploitability(self) -> float:
@@ -67,18 +70,26 @@ def deviations(game: ExtensiveGame, strategies: ArrayLike) -> Deviations:
     return Deviations(payoffs, best)
 
 
-def nash_conv(game: ExtensiveGame, strategies: ArrayLike) -> float:
-    """Return the sum over players of the gain of a best response; 0 exactly at equilibria."""
+def nash_conv(game: ExtensiveGame | MatrixGame, strategies: Any) -> float:
+    """Return the sum over players of the gain of a best response; 0 exactly at equilibria.
+
+    strategies: a profile, shape (slots,); of a matrix game, one mixed strategy for each player.
+    Raises ValueError if it is not a profile of the game.
+    """
+    if isinstance(game, MatrixGame):
+        return game.nash_conv(strategies)
     return deviations(game, strategies).nash_conv
 
 
-def exploitability(game: ExtensiveGame, strategies: ArrayLike) -> float:
-    """Return NashConv divided by the number of players; 0 exactly at equilibria."""
-    return deviations(game, strategies).exploitability
+def exploitability(game: ExtensiveGame | MatrixGame, strategies: Any) -> float:
+    """Return NashConv divided by the number of players; arguments and errors as `nash_conv`."""
+    return nash_conv(game, strategies) / game.players
 
 
-def expected_payoffs(game: ExtensiveGame, strategies: ArrayLike) -> FloatArray:
-    """Return what a profile pays each player, shape (players,)."""
+def expected_payoffs(game: ExtensiveGame | MatrixGame, strategies: Any) -> FloatArray:
+    """Return what a profile pays each player, (players,); arguments and errors as `nash_conv`."""
+    if isinstance(game, MatrixGame):
+        return game.expected_payoffs(strategies)
     return deviations(game, strategies).payoffs
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rltheory.analysis.rational import to_fractions
+from rltheory.games.best_response import expected_payoffs, exploitability, nash_conv
 from rltheory.games.equilibria import exact_nash_conv
 from rltheory.games.matrix_classics import (
     MATRIX_GAMES,
@@ -21,6 +22,7 @@ from rltheory.games.matrix_classics import (
     shapley,
 )
 from rltheory.games.matrix_game import MatrixGame
+from rltheory.games.one_shot import one_shot
 from rltheory.games.payoff_kernels import (
     distance_to_nash,
     flatten,
@@ -195,3 +197,15 @@ def test_bad_arguments_are_named():
         exact_nash_conv(game, [[2, -1, 0], [1, 0, 0]])
     with pytest.raises(ValueError, match="have lengths"):
         exact_nash_conv(game, [[1], [1, 0, 0]])
+
+
+@given(games())
+def test_distances_to_nash_are_those_of_the_one_shot_extensive_game(case):
+    game, profile = case
+    extensive, slots = one_shot(game), np.concatenate(profile)
+    # Sums of at most 3^4 products, in two orders.
+    close = {"abs": 1e-13 * np.abs(game.payoffs).max()}
+    assert nash_conv(game, profile) == pytest.approx(nash_conv(extensive, slots), **close)
+    assert exploitability(game, profile) == nash_conv(game, profile) / game.players
+    paid = expected_payoffs(extensive, slots)
+    assert expected_payoffs(game, profile) == pytest.approx(paid, **close)
