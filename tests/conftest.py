@@ -1,6 +1,12 @@
-"""Makes the shared strategies importable from every test."""
+"""What all tests share: strategies importable from every test, and properties without a clock."""
 
 import sys
 from pathlib import Path
 
+from hypothesis import settings
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+# The first example of a property may load compiled code; how long it takes says nothing.
+settings.register_profile("untimed", settings.default, deadline=None)
+settings.load_profile("untimed")
