@@ -147,12 +147,14 @@ def played(form: ExactForm, reach: Plan) -> FractionArray:
 
 
 def average(
-    form: ExactForm, profiles: Sequence[FractionArray], weights: Sequence[int] | None = None
+    form: ExactForm,
+    profiles: Sequence[FractionArray],
+    weights: Sequence[int] | Sequence[Fraction] | None = None,
 ) -> FractionArray:
     """Return the reach-weighted average (slots,): the profile of the mean of the plans."""
-    counts = [1] * len(profiles) if weights is None else weights
+    counts = [Fraction(w) for w in ([1] * len(profiles) if weights is None else weights)]
     total = sum(w * plan(form, x) for w, x in zip(counts, profiles, strict=True))
-    return played(form, np.asarray(total / Fraction(sum(counts))))
+    return played(form, np.asarray(total / sum(counts, Fraction(0))))
 
 
 def unweighted(profiles: Sequence[FractionArray]) -> FractionArray:
@@ -253,7 +255,7 @@ def run(
     numbers = schedule or exact_schedule(variant, rounds)
     zero = fraction_array([Fraction(0)] * form.game.slots)
     accumulated = zero.copy() if start is None else start.copy()
-    current = matched(form, np.maximum(accumulated, Fraction(0)))
+    current = matched(form, np.maximum(accumulated, zero))
     profiles, regrets, between = [], [], []
     memories = zero.copy()
     for t in range(begin, begin + rounds):

@@ -158,13 +158,14 @@ def test_averages_of_alternating_updates_with_and_without_the_last_strategy_are_
     assert abs(apart) <= Fraction(float(form.game.payoff_range[0])) / len(before)
 
 
-@pytest.mark.parametrize("name", ["kuhn_poker", "leduc_poker"])
-def test_reduced_vad_cfr_runs_as_dcfr_one_step_ahead(name):
+@pytest.mark.parametrize(("name", "rounds"), [("kuhn_poker", 200), ("leduc_poker", 10)])
+def test_reduced_vad_cfr_runs_as_dcfr_one_step_ahead(name, rounds):
+    # In Leduc poker divisions by small regrets double the difference with every few iterations.
     game = load(name)
-    reduced = run_cfr(game, cfr_variants._reduced_vad(), iterations=40)
-    ahead = run_cfr(game, dcfr(alpha=1.5, beta=-0.1, gamma=2.0, ahead=1), iterations=40)
-    published = run_cfr(game, dcfr(alpha=1.5, beta=-0.1, gamma=2.0), iterations=40)
-    assert np.abs(reduced.average - ahead.average).max() < 1e-10
+    reduced = run_cfr(game, cfr_variants._reduced_vad(), iterations=rounds)
+    ahead = run_cfr(game, dcfr(alpha=1.5, beta=-0.1, gamma=2.0, ahead=1), iterations=rounds)
+    published = run_cfr(game, dcfr(alpha=1.5, beta=-0.1, gamma=2.0), iterations=rounds)
+    assert np.abs(reduced.average - ahead.average).max() < 1e-12
     assert np.abs(reduced.average - published.average).max() > 1e-3
 
 

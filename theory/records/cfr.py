@@ -132,11 +132,11 @@ def recall_sides(instance: TwoMoves) -> tuple[Side, Side]:
         for y in range(2):
             builder.leaf(node, 1.0, [float(payoffs[x, y])])
     tree = builder.finish()
-    first = np.arange(0, 2 * tree.infoset_start[-1] + 1, 2)
+    first = list(range(0, 2 * int(tree.infoset_start[-1]) + 1, 2))
     strategies = fraction_array([Fraction(1), Fraction(0)] * int(tree.infoset_start[-1]))
     values = ext.counterfactual(tree, strategies, first, 0)
     # The first action is played everywhere.
-    regrets = [max(values[j : j + 2]) - values[j] for j in first[:-1].tolist()]
+    regrets = [max(values[j : j + 2]) - values[j] for j in first[:-1]]
     return 1 + sum(regrets, Fraction(0)), 1 + payoffs.max() - payoffs[0, 0]
 
 

@@ -89,11 +89,13 @@ def _weighted_rules() -> tuple[Variant, ...]:
         dcfr(alpha=1, beta=0, gamma=1),
         dcfr(alpha=1, beta=-1, gamma=2),
         dcfr(alpha=2, beta=0, gamma=2),
+        dcfr(),
+        dcfr_plus(),
     )
 
 
 def sample_weighted(tape: Tape, depth: int) -> Weighted:
-    """Draw a game and a run of CFR+, DCFR+ or DCFR with rational schedules."""
+    """Draw a game and a run of CFR+, DCFR+ or DCFR, discounts the fractions behind their floats."""
     variant = tape.choice(_weighted_rules())
     setting = _sample_run(tape, depth, (variant,), least=2)
     return Weighted(setting, _accumulated(setting.run, variant))
@@ -127,7 +129,8 @@ WEIGHTED = Theorem(
         "two players, payoffs sum to 0, perfect recall, simultaneous updates",
         r"$R^t = d_t R^{t-1} + r^t$ where $R^{t-1} > 0$, nearer to 0 where it is negative, or "
         r"clipped at 0; $\sigma^{t+1} \propto [R^t]_+$",
-        r"the average weighs iteration $t$ by $g_t$, and $g_t d_t \ge g_{t-1}$",
+        r"the average weighs iteration $t$ by $g_t$, and $g_t d_t \ge g_{t-1}$, as in DCFR(3/2, 0, "
+        "2) and DCFR+(3/2, 4)",
     ),
     kind="inequality",
     sample=sample_weighted,
