@@ -62,13 +62,14 @@ def _table(rows: plotting.Rows) -> Any:
     figure, axis = plotting.panels(width=plotting.PAGE, height=0.55 + 0.2 * (len(entries) + 2))
     axis.set(xlim=(0, 100), ylim=(len(entries) + 0.6, -2.2))
     axis.axis("off")
-    heads: tuple[tuple[int, str], ...] = (
+    heads = (
         (0, "game"),
         (22, "iterations"),
         (34, "best baseline"),
         (58, "SHOR"),
+        (72, "SHOR,\nregret proper"),
+        (90, "PM (ours)"),
     )
-    heads += ((72, "SHOR,\nregret proper"), (90, "PM (ours)"))
     for x, words in heads:
         axis.text(x, -1.4, words, va="center", weight="bold", fontsize=7.5)
     axis.plot([0, 100], [-0.7, -0.7], color="black", linewidth=0.8)
