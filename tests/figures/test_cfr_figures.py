@@ -25,6 +25,7 @@ MODULES = [
     "vad_volatility",
     "game_sizes",
     "simplex_trajectories",
+    "last_iterates",
 ]
 SMALL = tuple(
     entry
@@ -281,3 +282,19 @@ def test_averages_come_in_and_only_some_last_iterates_do(draw):
         (row,) = (r for r in last if (r["game"], r["rule"]) == (title, "optimistic gradient"))
         shown = [row[f"current_1_{a + 1}"] for a in range(len(equilibrium))]
         np.testing.assert_allclose(shown, np.array(equilibrium) / sum(equilibrium), atol=1e-4)
+
+
+def test_last_iterates_and_samples_are_all_measured(draw):
+    settings = {"iterations": 1000, "samples": 2000, "seeds": 2, "checkpoints": 6}
+    rows, _ = draw("last_iterates", **settings)
+    assert all(row["exploitability"] > -1e-12 for row in rows)
+    kuhn = {
+        (row["method"], row["profile"]): row["exploitability"]
+        for row in rows
+        if row["game"] == "Kuhn, 2 players" and row["iterations"] == 1000
+    }
+    for method in ("mirror prox", "optimistic descent", "magnetic descent"):
+        assert kuhn[method, "last iterate"] < 0.1 * kuhn[method, "average"]
+    assert kuhn["CFR+", "average"] < 0.1 * kuhn["CFR+", "last iterate"]
+    seeds = column(rows, "seed", passes="sampled", iterations=2000, method="external sampling")
+    assert sorted(seeds) == [0, 0, 1, 1]
