@@ -6,7 +6,7 @@ Exits with status 1 if a target was missed.
 import sys
 from pathlib import Path
 
-from benchmarks import games, planning, robust
+from benchmarks import games, mccfr, planning, psro, robust
 from benchmarks.common import machine, table, versions
 
 PACKAGES = ["rltheory", "numpy", "scipy", "numba", "quantecon", "mdpsolver", "pymdptoolbox"]
@@ -61,6 +61,17 @@ each peer's average after {warm_up} iterations must be as exploitable for us as 
   them, and `exploitability(..., "linear-avg-iterate")`.
 
 {games}
+
+## Sampling
+
+Both average and explore alike. Iterations are timed in turn on one thread; what is reached is the
+median over seeds after equally many iterations, as samples differ.
+
+{mccfr}
+
+## Response oracles
+
+{psro}
 """
 
 
@@ -69,7 +80,9 @@ def main() -> int:
     planning_text, planning_claims = planning.report()
     robust_text, robust_claims = robust.report()
     games_text, games_claims = games.report()
-    claims = planning_claims + robust_claims + games_claims
+    mccfr_text, mccfr_claims = mccfr.report()
+    psro_text, psro_claims = psro.report()
+    claims = planning_claims + robust_claims + games_claims + mccfr_claims + psro_claims
     text = TEMPLATE.format(
         machine=machine(),
         versions=versions(PACKAGES),
@@ -81,6 +94,8 @@ def main() -> int:
         first=games.WARM_UP + 1,
         agreement=games.AGREEMENT,
         games=games_text,
+        mccfr=mccfr_text,
+        psro=psro_text,
     )
     print(text)
     TARGET.parent.mkdir(exist_ok=True)
