@@ -138,6 +138,9 @@ def _compile(function: Any, done: dict[Any, Any]) -> Any:
     if function not in done:
         scope = dict(function.__globals__)
         clone = FunctionType(function.__code__, scope, function.__name__, function.__defaults__)
+        # What is cached names the module to import before use; that of a cell or an `exec` may not
+        # be one.
+        clone.__module__ = __name__
         # Inlined by force: a loop with a call left in it is not vectorised.
         done[function] = njit(nogil=True, error_model="numpy", forceinline=True)(clone)
         for name in _names(function.__code__):
