@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 
 from rltheory.analysis import plotting
@@ -44,7 +45,10 @@ class _Kept:
 
 def draw(scale: str, seed: int) -> Drawing:
     """Return SHOR's settings, mixtures and exploitability by PSRO iteration."""
-    rows = [row for name in SCHEDULES for row in _run(name, SETTINGS[scale])]
+    runs = Parallel(n_jobs=-1, prefer="threads")(
+        delayed(_run)(name, SETTINGS[scale]) for name in SCHEDULES
+    )
+    rows = [row for run in runs for row in run]
     figure, axes = plotting.panels(1, 3, width=plotting.PAGE, height=2.4)
     settings, distance, support = axes
     points = SETTINGS[scale]["iterations"] + 1
