@@ -25,11 +25,11 @@ import numpy as np
 from benchmarks.common import Claim, medians, milliseconds, table, timed
 from rltheory.analysis.arrays import FloatArray
 from rltheory.games.best_response import exploitability
-from rltheory.games.cfr import cfr
-from rltheory.games.extensive import ExtensiveGame
+from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.library import load
-from rltheory.games.variant import Variant
-from rltheory.games.variants import vad_cfr
+from rltheory.games.regret.cfr import cfr
+from rltheory.games.regret.variant import Variant
+from rltheory.games.regret.variants import vad_cfr
 
 AGREEMENT = 1e-10
 WARM_UP = 10
@@ -252,7 +252,7 @@ def _races() -> tuple[str, list[Claim]]:
 
 def _agree(contest: Contest, name: str, peer: Peer) -> None:
     """Stop unless a peer's average profile is exactly as exploitable for us as for the peer."""
-    from rltheory.games.openspiel import from_openspiel
+    from rltheory.games.interop.openspiel import from_openspiel
 
     game = from_openspiel(contest.spiel)
     policy = peer.average()

@@ -14,9 +14,9 @@ from typing import Any
 
 from benchmarks.common import Claim, medians, table, timed
 from rltheory.games.best_response import exploitability
-from rltheory.games.extensive import ExtensiveGame
+from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.library import load
-from rltheory.games.mccfr import Sampling, mccfr
+from rltheory.games.regret.mccfr import Sampling, mccfr
 
 AGREEMENT = 1e-10
 SEEDS = range(5)
@@ -135,7 +135,7 @@ def _exploitability(game: Any, states: dict[str, Any], solver: Any) -> float:
 
 def _agree(contest: Contest, theirs: Any, states: dict[str, Any], solver: Any) -> None:
     """Stop unless the peer's average profile is exactly as exploitable for us as for the peer."""
-    from rltheory.games.openspiel import from_openspiel
+    from rltheory.games.interop.openspiel import from_openspiel
 
     game, policy = from_openspiel(contest.spiel), _policy(states, solver)
     profile = [share for label in game.infoset_labels for _, share in policy[label]]

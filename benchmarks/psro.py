@@ -16,10 +16,10 @@ import numpy as np
 
 from benchmarks.common import Claim, table
 from rltheory.analysis.arrays import FloatArray
-from rltheory.games.extensive import ExtensiveGame
+from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.library import load
-from rltheory.games.meta_solvers import META_SOLVERS
-from rltheory.games.psro import PSROResult, psro
+from rltheory.games.oracles.meta_solvers import META_SOLVERS
+from rltheory.games.oracles.psro import PSROResult, psro
 
 AGREEMENT = 1e-10
 ITERATIONS = 100

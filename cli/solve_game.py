@@ -13,9 +13,9 @@ import numpy as np
 from rltheory.analysis.arrays import FloatArray, check_range
 from rltheory.analysis.bounds import Bounds, down, up
 from rltheory.analysis.files import replacing, write_lines
-from rltheory.games.certified import certified_deviations, certified_exploitability
-from rltheory.games.extensive import ExtensiveGame
-from rltheory.games.matrix_game import MatrixGame
+from rltheory.games.exact.certified import certified_deviations, certified_exploitability
+from rltheory.games.forms.extensive import ExtensiveGame
+from rltheory.games.normal_form.matrix_game import MatrixGame
 
 METHODS = ("cfr", "psro", "lp", "mccfr")
 FILES = (".efg", ".nfg")
@@ -101,8 +101,8 @@ def run(arguments: argparse.Namespace, parameters: dict[str, Any]) -> int:
 def _read(arguments: argparse.Namespace, parameters: dict[str, Any]) -> ExtensiveGame:
     path = Path(arguments.model)
     if path.suffix in FILES:
-        from rltheory.games.gambit import from_gambit
-        from rltheory.games.one_shot import one_shot
+        from rltheory.games.forms.one_shot import one_shot
+        from rltheory.games.interop.gambit import from_gambit
 
         if parameters:
             raise ValueError(f"--set {next(iter(parameters))}: a file has no parameters")
@@ -137,8 +137,8 @@ def _solver(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], 
 
 
 def _cfr(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], Outcome]:
-    from rltheory.games.cfr import cfr, checkpoint_iterations
-    from rltheory.games.variants import as_variant
+    from rltheory.games.regret.cfr import cfr, checkpoint_iterations
+    from rltheory.games.regret.variants import as_variant
 
     variant = as_variant(arguments.variant or "vad_cfr")
     iterations = 1000 if arguments.iterations is None else arguments.iterations
@@ -170,7 +170,7 @@ def _cfr(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], Out
 
 
 def _psro(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], Outcome]:
-    from rltheory.games.psro import psro
+    from rltheory.games.oracles.psro import psro
 
     name = arguments.meta_solver or "shor"
     iterations = 100 if arguments.iterations is None else arguments.iterations
@@ -196,7 +196,7 @@ def _psro(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], Ou
 
 def _lp(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], Outcome]:
     from rltheory.games.best_response import exploitability
-    from rltheory.games.sequence_form import sequence_form_nash
+    from rltheory.games.exact.sequence_form import sequence_form_nash
 
     def solve() -> Outcome:
         print("method     linear program of the sequence form, HiGHS")
@@ -207,7 +207,7 @@ def _lp(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], Outc
 
 
 def _mccfr(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], Outcome]:
-    from rltheory.games.mccfr import mccfr
+    from rltheory.games.regret.mccfr import mccfr
 
     iterations = 100_000 if arguments.iterations is None else arguments.iterations
     checkpoints = 10 if arguments.checkpoints is None else arguments.checkpoints
@@ -238,7 +238,7 @@ def _line(iteration: int, exploitability: float) -> None:
 
 
 def _list_variants() -> int:
-    from rltheory.games.variants import VARIANTS
+    from rltheory.games.regret.variants import VARIANTS
 
     for name, make in VARIANTS.items():
         variant = make()

@@ -1,12 +1,12 @@
 """Finite games: exact solvers, the CFR and PSRO families, exact exploitability."""
 
-from rltheory.games.alpha_rank import AlphaRank, Ranking, alpha_rank
-from rltheory.games.behaviour import (
-    behaviour,
-    behaviour_to_mixed,
-    mixed_to_behaviour,
-    normal_form,
-    realisation_plan,
+from rltheory.games.baselines.fictitious_play import FictitiousPlayResult, fictitious_play
+from rltheory.games.baselines.first_order import (
+    FirstOrderResult,
+    magnetic_mirror_descent,
+    mirror_prox,
+    optimistic_mirror_descent,
+    quantal_residual,
 )
 from rltheory.games.best_response import (
     BestResponse,
@@ -17,20 +17,15 @@ from rltheory.games.best_response import (
     exploitability,
     nash_conv,
 )
-from rltheory.games.certified import certified_deviations, certified_exploitability
-from rltheory.games.cfr import CFRResult, cfr
-from rltheory.games.cfr_run import CFRState
-from rltheory.games.correlated import (
-    CorrelatedEquilibrium,
-    coarse_correlated_equilibrium,
-    coarse_violation,
-    correlated_equilibrium,
-    correlated_violation,
+from rltheory.games.exact.behaviour import (
+    behaviour,
+    behaviour_to_mixed,
+    mixed_to_behaviour,
+    normal_form,
+    realisation_plan,
 )
-from rltheory.games.dynamics import DYNAMICS, Dynamics
-from rltheory.games.efg import read_efg, write_efg
-from rltheory.games.equilibria import Equilibrium, EquilibriumSet, enumerate_equilibria
-from rltheory.games.exact import (
+from rltheory.games.exact.certified import certified_deviations, certified_exploitability
+from rltheory.games.exact.exact_form import (
     ExactDeviations,
     ExactForm,
     exact_deviations,
@@ -41,24 +36,41 @@ from rltheory.games.exact import (
     exact_regrets,
     rationalise,
 )
-from rltheory.games.extensive import ExtensiveGame, from_tree
-from rltheory.games.factored import FactoredRules, Unfolded
-from rltheory.games.fictitious_play import FictitiousPlayResult, fictitious_play
-from rltheory.games.first_order import (
-    FirstOrderResult,
-    magnetic_mirror_descent,
-    mirror_prox,
-    optimistic_mirror_descent,
-    quantal_residual,
+from rltheory.games.exact.sequence_form import (
+    ExactSequenceFormSolution,
+    SequenceFormSolution,
+    sequence_form_nash,
 )
-from rltheory.games.gambit import from_gambit, to_gambit
-from rltheory.games.learning import LearningResult, learn, learn_against
+from rltheory.games.forms.extensive import ExtensiveGame, from_tree
+from rltheory.games.forms.factored import FactoredRules, Unfolded
+from rltheory.games.forms.one_shot import one_shot
+from rltheory.games.forms.public_tree import build_factored
+from rltheory.games.forms.random_games import random_game
+from rltheory.games.forms.tree import CHANCE, TERMINAL, GameTree, Rules, TreeBuilder, build_tree
+from rltheory.games.interop.efg import read_efg, write_efg
+from rltheory.games.interop.gambit import from_gambit, to_gambit
+from rltheory.games.interop.nfg import read_nfg, write_nfg
+from rltheory.games.interop.openspiel import from_openspiel
 from rltheory.games.library import SUITE, game_names, load, suite_table
-from rltheory.games.matrix_classics import MATRIX_GAMES
-from rltheory.games.matrix_game import MatrixGame
-from rltheory.games.mccfr import MCCFRResult, MCCFRState, mccfr
-from rltheory.games.mccfr_samples import Samples, counterfactual_regrets, mccfr_samples
-from rltheory.games.meta_solvers import (
+from rltheory.games.normal_form.correlated import (
+    CorrelatedEquilibrium,
+    coarse_correlated_equilibrium,
+    coarse_violation,
+    correlated_equilibrium,
+    correlated_violation,
+)
+from rltheory.games.normal_form.dynamics import DYNAMICS, Dynamics
+from rltheory.games.normal_form.equilibria import Equilibrium, EquilibriumSet, enumerate_equilibria
+from rltheory.games.normal_form.learning import LearningResult, learn, learn_against
+from rltheory.games.normal_form.matrix_classics import MATRIX_GAMES
+from rltheory.games.normal_form.matrix_game import MatrixGame
+from rltheory.games.normal_form.zero_sum import (
+    ExactZeroSumSolution,
+    ZeroSumSolution,
+    solve_matrix_game,
+)
+from rltheory.games.oracles.alpha_rank import AlphaRank, Ranking, alpha_rank
+from rltheory.games.oracles.meta_solvers import (
     META_SOLVERS,
     MetaSolver,
     NashLP,
@@ -67,22 +79,14 @@ from rltheory.games.meta_solvers import (
     RegretMatching,
     Uniform,
 )
-from rltheory.games.nfg import read_nfg, write_nfg
-from rltheory.games.one_shot import one_shot
-from rltheory.games.openspiel import from_openspiel
-from rltheory.games.psro import PSROResult, double_oracle, psro
-from rltheory.games.public_tree import build_factored
-from rltheory.games.random_games import random_game
-from rltheory.games.sequence_form import (
-    ExactSequenceFormSolution,
-    SequenceFormSolution,
-    sequence_form_nash,
-)
-from rltheory.games.shor import Shor, solve_shor
-from rltheory.games.tree import CHANCE, TERMINAL, GameTree, Rules, TreeBuilder, build_tree
-from rltheory.games.variant import Variant
-from rltheory.games.variants import VARIANTS, as_variant
-from rltheory.games.zero_sum import ExactZeroSumSolution, ZeroSumSolution, solve_matrix_game
+from rltheory.games.oracles.psro import PSROResult, double_oracle, psro
+from rltheory.games.oracles.shor import Shor, solve_shor
+from rltheory.games.regret.cfr import CFRResult, cfr
+from rltheory.games.regret.cfr_run import CFRState
+from rltheory.games.regret.mccfr import MCCFRResult, MCCFRState, mccfr
+from rltheory.games.regret.mccfr_samples import Samples, counterfactual_regrets, mccfr_samples
+from rltheory.games.regret.variant import Variant
+from rltheory.games.regret.variants import VARIANTS, as_variant
 
 __all__ = [
     "CHANCE",

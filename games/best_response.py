@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from rltheory.analysis.arrays import ROW_SUM_TOLERANCE as TOLERANCE
 from rltheory.analysis.arrays import FloatArray, as_float_array, read_only
 from rltheory.games import kernels
-from rltheory.games.extensive import ExtensiveGame
-from rltheory.games.matrix_game import MatrixGame
+from rltheory.games.forms.extensive import ExtensiveGame
+from rltheory.games.normal_form.matrix_game import MatrixGame
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,13 +3,13 @@
 A profile's worth to one player is linear in that player's own reaches, so one product with the
 leaves (`slot_payoffs`) tells every slot what it is paid directly, and one pass over the player's
 sets from last to first adds what follows it. Arrays over slots with the empty sequences at the end
-have length slots + players; see `rltheory.games.extensive`.
+have length slots + players; see `rltheory.games.forms.extensive`.
 """
 
 import numpy as np
 from numba import njit
 
-from rltheory.games.extensive import SequenceForm
+from rltheory.games.forms.extensive import SequenceForm
 
 LANES = 4
 """A table's rows are filled with zeros to a multiple of this, so that inner loops are straight."""

@@ -10,9 +10,10 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from rltheory.games.extensive import ExtensiveGame, from_tree
-from rltheory.games.factored import Unfolded
-from rltheory.games.public_tree import build_factored
+from rltheory.games.forms.extensive import ExtensiveGame, from_tree
+from rltheory.games.forms.factored import Unfolded
+from rltheory.games.forms.public_tree import build_factored
+from rltheory.games.forms.tree import build_tree
 from rltheory.games.rules.battleship import Battleship
 from rltheory.games.rules.blotto import Blotto
 from rltheory.games.rules.dark_hex import DarkHex
@@ -22,7 +23,6 @@ from rltheory.games.rules.leduc import Leduc
 from rltheory.games.rules.liars_dice import LiarsDice
 from rltheory.games.rules.one_shot import MatchingPennies, RockPaperScissors
 from rltheory.games.rules.tic_tac_toe import TicTacToe
-from rltheory.games.tree import build_tree
 
 FACTORED: Mapping[str, type[Any]] = MappingProxyType(
     {

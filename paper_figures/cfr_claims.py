@@ -7,9 +7,9 @@ from matplotlib.patches import Rectangle
 
 from rltheory.analysis import plotting
 from rltheory.analysis.bounds import Bounds
-from rltheory.games.certified import certified_exploitability
+from rltheory.games.exact.certified import certified_exploitability
 from rltheory.games.library import SUITE, load
-from rltheory.games.variants import VARIANTS
+from rltheory.games.regret.variants import VARIANTS
 from rltheory.paper_figures import cfr_runs
 from rltheory.paper_figures.registry import Drawing, Figure
 

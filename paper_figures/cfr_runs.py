@@ -11,12 +11,12 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from rltheory.analysis import plotting
 from rltheory.analysis.arrays import read_only
-from rltheory.games.cfr import CFRResult, cfr
-from rltheory.games.cfr_run import CFRState, initial_state
-from rltheory.games.extensive import ExtensiveGame
+from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.library import SUITE, SuiteGame
-from rltheory.games.variant import Variant
-from rltheory.games.variants import VARIANTS, vad_cfr
+from rltheory.games.regret.cfr import CFRResult, cfr
+from rltheory.games.regret.cfr_run import CFRState, initial_state
+from rltheory.games.regret.variant import Variant
+from rltheory.games.regret.variants import VARIANTS, vad_cfr
 
 WARM_UP = 500
 """Iterations before VAD-CFR begins to average."""

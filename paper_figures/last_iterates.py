@@ -14,7 +14,7 @@ from rltheory.games import (
     mirror_prox,
     optimistic_mirror_descent,
 )
-from rltheory.games.extensive import ExtensiveGame
+from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.paper_figures.cfr_runs import legend
 from rltheory.paper_figures.registry import Drawing, Figure
 

@@ -9,11 +9,11 @@ from joblib import Parallel, delayed
 from matplotlib.ticker import LogLocator, NullLocator
 
 from rltheory.analysis import plotting
-from rltheory.games.extensive import ExtensiveGame
+from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.library import SUITE, SuiteGame
-from rltheory.games.meta_solvers import MetaSolver
-from rltheory.games.psro import PSROResult, psro
-from rltheory.games.shor import Shor
+from rltheory.games.oracles.meta_solvers import MetaSolver
+from rltheory.games.oracles.psro import PSROResult, psro
+from rltheory.games.oracles.shor import Shor
 from rltheory.paper_figures import cfr_runs
 
 

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from rltheory.analysis import plotting
 from rltheory.games.library import load
-from rltheory.games.matrix_game import Profile
-from rltheory.games.psro import psro
-from rltheory.games.shor import Shor
+from rltheory.games.normal_form.matrix_game import Profile
+from rltheory.games.oracles.psro import psro
+from rltheory.games.oracles.shor import Shor
 from rltheory.paper_figures.registry import Drawing, Figure
 
 SETTINGS: dict[str, dict[str, Any]] = {

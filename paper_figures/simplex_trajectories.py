@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from rltheory.analysis import plotting
-from rltheory.games import dynamics
-from rltheory.games.learning import Trajectory, learn
-from rltheory.games.matrix_classics import MATRIX_GAMES
+from rltheory.games.normal_form import dynamics
+from rltheory.games.normal_form.learning import Trajectory, learn
+from rltheory.games.normal_form.matrix_classics import MATRIX_GAMES
 from rltheory.paper_figures.registry import Drawing, Figure
 
 SETTINGS: dict[str, dict[str, Any]] = {

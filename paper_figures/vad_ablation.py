@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 
 from rltheory.analysis import plotting
-from rltheory.games.certified import certified_exploitability
-from rltheory.games.variant import Variant
-from rltheory.games.variants import vad_cfr, wop_cfr
+from rltheory.games.exact.certified import certified_exploitability
+from rltheory.games.regret.variant import Variant
+from rltheory.games.regret.variants import vad_cfr, wop_cfr
 from rltheory.paper_figures import cfr_runs
 from rltheory.paper_figures.registry import Drawing, Figure
 

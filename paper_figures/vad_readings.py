@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from rltheory.analysis import plotting
-from rltheory.games.variants import VARIANTS
+from rltheory.games.regret.variants import VARIANTS
 from rltheory.paper_figures import cfr_runs, vad_traces
 from rltheory.paper_figures.registry import Drawing, Figure
 

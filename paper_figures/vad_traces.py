@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rltheory.analysis.arrays import FloatArray
-from rltheory.games.cfr import cfr
-from rltheory.games.cfr_run import initial_state
-from rltheory.games.extensive import ExtensiveGame
-from rltheory.games.variant import Variant
-from rltheory.games.variants import vad_cfr
+from rltheory.games.forms.extensive import ExtensiveGame
+from rltheory.games.regret.cfr import cfr
+from rltheory.games.regret.cfr_run import initial_state
+from rltheory.games.regret.variant import Variant
+from rltheory.games.regret.variants import vad_cfr
 from rltheory.paper_figures.cfr_runs import WARM_UP
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from rltheory.games.random_games import RandomFactored, random_game
-from rltheory.games.tree import CHANCE, TERMINAL
+from rltheory.games.forms.random_games import RandomFactored, random_game
+from rltheory.games.forms.tree import CHANCE, TERMINAL
 
 
 @st.composite

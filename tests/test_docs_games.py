@@ -11,7 +11,7 @@ import pytest
 
 from rltheory import games
 from rltheory.cli.main import main
-from rltheory.games import variant
+from rltheory.games.regret import variant
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "games.md").read_text()

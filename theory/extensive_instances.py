@@ -13,10 +13,16 @@ from typing import NamedTuple
 import numpy as np
 
 from rltheory.analysis.rational import FractionArray, simplest
-from rltheory.games.exact import ExactForm, exact_form, exact_payoffs, exact_regrets, fraction_array
-from rltheory.games.extensive import from_tree
-from rltheory.games.tree import CHANCE, TERMINAL, GameTree, TreeBuilder
-from rltheory.games.variant import Variant
+from rltheory.games.exact.exact_form import (
+    ExactForm,
+    exact_form,
+    exact_payoffs,
+    exact_regrets,
+    fraction_array,
+)
+from rltheory.games.forms.extensive import from_tree
+from rltheory.games.forms.tree import CHANCE, TERMINAL, GameTree, TreeBuilder
+from rltheory.games.regret.variant import Variant
 from rltheory.theory import game_instances as games
 from rltheory.theory.tape import Tape
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from rltheory.analysis import rational
 from rltheory.analysis.rational import FractionArray, to_fractions
-from rltheory.games.matrix_game import deviation_payoffs
+from rltheory.games.normal_form.matrix_game import deviation_payoffs
 from rltheory.theory import rational_lp
 from rltheory.theory.exact import fractions, identity
 from rltheory.theory.tape import Tape

@@ -14,9 +14,9 @@ from itertools import product
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray, check_range
+from rltheory.games.forms.tree import CHANCE, TERMINAL
 from rltheory.games.rules.boards import cell_name, cell_names
 from rltheory.games.rules.parameters import check_count
-from rltheory.games.tree import CHANCE, TERMINAL
 
 WATER, HIT, SUNK = OUTCOMES = ("water", "hit", "sunk")
 

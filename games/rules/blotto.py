@@ -13,8 +13,8 @@ from math import comb, prod
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray
+from rltheory.games.forms.tree import TERMINAL
 from rltheory.games.rules.parameters import check_choice, check_count, check_counts
-from rltheory.games.tree import TERMINAL
 
 RETURNS = ("majority", "fields")
 TABLE_ALLOWED = 1_000_000

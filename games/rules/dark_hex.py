@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
+from rltheory.games.forms.tree import TERMINAL
 from rltheory.games.rules.boards import cell_name, cell_names
 from rltheory.games.rules.parameters import check_choice, check_count, check_flag
-from rltheory.games.tree import TERMINAL
 
 VERSIONS = ("classical", "abrupt")
 CELLS_ALLOWED = 6

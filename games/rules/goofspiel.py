@@ -13,8 +13,8 @@ from functools import cache
 from math import factorial
 from typing import NamedTuple
 
+from rltheory.games.forms.tree import CHANCE, TERMINAL
 from rltheory.games.rules.parameters import check_choice, check_count, check_flag
-from rltheory.games.tree import CHANCE, TERMINAL
 
 ORDERS = ("descending", "ascending", "random")
 RETURNS = ("win_loss", "point_difference", "total_points")

@@ -12,8 +12,8 @@ from itertools import permutations
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray
+from rltheory.games.forms.tree import TERMINAL
 from rltheory.games.rules.parameters import check_count
-from rltheory.games.tree import TERMINAL
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray
+from rltheory.games.forms.tree import CHANCE, TERMINAL
 from rltheory.games.rules.parameters import check_count
-from rltheory.games.tree import CHANCE, TERMINAL
 
 RANKS = "JQKA"
 SUITS = "sh"

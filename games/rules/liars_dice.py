@@ -15,8 +15,8 @@ from math import factorial, prod
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray
+from rltheory.games.forms.tree import TERMINAL
 from rltheory.games.rules.parameters import check_count
-from rltheory.games.tree import TERMINAL
 
 LIAR = "liar"
 BIDS_ALLOWED = 20

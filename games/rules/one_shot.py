@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray
-from rltheory.games.tree import TERMINAL
+from rltheory.games.forms.tree import TERMINAL
 
 
 @dataclass(frozen=True)

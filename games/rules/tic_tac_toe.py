@@ -4,8 +4,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from rltheory.games.forms.tree import TERMINAL
 from rltheory.games.rules.boards import cell_names
-from rltheory.games.tree import TERMINAL
 
 SIDE = 3
 _CELLS = cell_names(SIDE, SIDE)

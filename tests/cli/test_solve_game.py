@@ -8,10 +8,10 @@ import pytest
 
 from rltheory.cli.main import main
 from rltheory.games.best_response import exploitability
-from rltheory.games.gambit import to_gambit
+from rltheory.games.interop.gambit import to_gambit
 from rltheory.games.library import load
-from rltheory.games.matrix_classics import MATRIX_GAMES
-from rltheory.games.variants import VARIANTS
+from rltheory.games.normal_form.matrix_classics import MATRIX_GAMES
+from rltheory.games.regret.variants import VARIANTS
 
 
 def answer(tmp_path, *words):
@@ -28,9 +28,9 @@ def profile(found, game):
     return array
 
 
-@pytest.mark.parametrize("method", [[], ["--method", "lp"], ["--method", "psro"], ["--method", "mccfr"]])
+@pytest.mark.parametrize("method", ["cfr", "lp", "psro", "mccfr"])
 def test_every_method_encloses_kuhn_pokers_value(tmp_path, method):
-    found = answer(tmp_path, "kuhn_poker", *method)
+    found = answer(tmp_path, "kuhn_poker", "--method", method)
     assert found["value"]["lower"] <= Fraction(-1, 18) <= found["value"]["upper"]
     game = load("kuhn_poker")
     reached = exploitability(game, profile(found, game))

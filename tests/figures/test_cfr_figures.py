@@ -9,10 +9,10 @@ import pytest
 from rltheory.analysis import plotting
 from rltheory.analysis.plotting import column
 from rltheory.games.best_response import exploitability
-from rltheory.games.cfr import cfr
-from rltheory.games.cfr_run import initial_state
 from rltheory.games.library import SUITE
-from rltheory.games.variants import vad_cfr
+from rltheory.games.regret.cfr import cfr
+from rltheory.games.regret.cfr_run import initial_state
+from rltheory.games.regret.variants import vad_cfr
 from rltheory.paper_figures import cfr_runs, registry, vad_traces
 
 MODULES = [

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies_games import factored_rules, game_trees, random_profile
 
 from rltheory.analysis.rational import to_fractions
-from rltheory.games.behaviour import (
+from rltheory.games.exact.behaviour import (
     behaviour,
     behaviour_to_mixed,
     mixed_to_behaviour,
@@ -21,12 +21,12 @@ from rltheory.games.behaviour import (
     pure_strategy_count,
     realisation_plan,
 )
-from rltheory.games.exact import exact_payoffs, rationalise
-from rltheory.games.extensive import from_tree
-from rltheory.games.factored import Unfolded
+from rltheory.games.exact.exact_form import exact_payoffs, rationalise
+from rltheory.games.forms.extensive import from_tree
+from rltheory.games.forms.factored import Unfolded
+from rltheory.games.forms.public_tree import build_factored
+from rltheory.games.forms.tree import build_tree
 from rltheory.games.library import load
-from rltheory.games.public_tree import build_factored
-from rltheory.games.tree import build_tree
 
 SEEDS = st.integers(0, 2**32 - 1)
 SMALL = game_trees(max_depth=4, max_actions=2)

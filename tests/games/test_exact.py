@@ -9,10 +9,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies_games import factored_rules, game_trees, random_profile
 
-from rltheory.games.behaviour import pure_strategies
 from rltheory.games.best_response import deviations
-from rltheory.games.certified import certified_deviations, certified_exploitability
-from rltheory.games.exact import (
+from rltheory.games.exact.behaviour import pure_strategies
+from rltheory.games.exact.certified import certified_deviations, certified_exploitability
+from rltheory.games.exact.exact_form import (
     exact_chances,
     exact_deviations,
     exact_exploitability,
@@ -22,11 +22,11 @@ from rltheory.games.exact import (
     exact_regrets,
     rationalise,
 )
-from rltheory.games.extensive import from_tree
-from rltheory.games.factored import Unfolded
+from rltheory.games.forms.extensive import from_tree
+from rltheory.games.forms.factored import Unfolded
+from rltheory.games.forms.public_tree import build_factored
+from rltheory.games.forms.tree import CHANCE, TERMINAL, TreeBuilder, build_tree
 from rltheory.games.library import load
-from rltheory.games.public_tree import build_factored
-from rltheory.games.tree import CHANCE, TERMINAL, TreeBuilder, build_tree
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -7,25 +7,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies_games import game_trees, random_profile
 
-from rltheory.games import dynamics
-from rltheory.games.behaviour import behaviour_to_mixed, normal_form
-from rltheory.games.best_response import deviations, exploitability
-from rltheory.games.extensive import from_tree
-from rltheory.games.fictitious_play import fictitious_play
-from rltheory.games.first_order import (
+from rltheory.games.baselines.fictitious_play import fictitious_play
+from rltheory.games.baselines.first_order import (
     magnetic_mirror_descent,
     mirror_prox,
     optimistic_mirror_descent,
     quantal_residual,
 )
-from rltheory.games.first_order_kernels import prox
-from rltheory.games.learning import learn
+from rltheory.games.baselines.first_order_kernels import prox
+from rltheory.games.best_response import deviations, exploitability
+from rltheory.games.exact.behaviour import behaviour_to_mixed, normal_form
+from rltheory.games.forms.extensive import from_tree
+from rltheory.games.forms.one_shot import one_shot
+from rltheory.games.forms.random_games import random_game
+from rltheory.games.forms.tree import CHANCE, TERMINAL
+from rltheory.games.interop.openspiel import from_openspiel
 from rltheory.games.library import load
-from rltheory.games.matrix_game import MatrixGame
-from rltheory.games.one_shot import one_shot
-from rltheory.games.openspiel import from_openspiel
-from rltheory.games.random_games import random_game
-from rltheory.games.tree import CHANCE, TERMINAL
+from rltheory.games.normal_form import dynamics
+from rltheory.games.normal_form.learning import learn
+from rltheory.games.normal_form.matrix_game import MatrixGame
 
 KUHN = load("kuhn_poker", form="tree")
 METHODS = (mirror_prox, optimistic_mirror_descent, magnetic_mirror_descent)

@@ -11,17 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rltheory.games.best_response import deviations, exploitability
-from rltheory.games.efg import format_efg, parse_efg, read_efg, write_efg
-from rltheory.games.efg_file import EfgFile, EfgInfoset, EfgNode, EfgOutcome
-from rltheory.games.extensive import ExtensiveGame, from_tree
-from rltheory.games.factored import Unfolded
-from rltheory.games.gambit import from_gambit, to_gambit
-from rltheory.games.gambit_tokens import Tokens, unique_labels
-from rltheory.games.matrix_game import MatrixGame
-from rltheory.games.nfg import NfgFile, NfgOutcome, format_nfg, parse_nfg, read_nfg, write_nfg
-from rltheory.games.public_tree import build_factored
+from rltheory.games.forms.extensive import ExtensiveGame, from_tree
+from rltheory.games.forms.factored import Unfolded
+from rltheory.games.forms.public_tree import build_factored
+from rltheory.games.forms.tree import TERMINAL, build_tree
+from rltheory.games.interop.efg import format_efg, parse_efg, read_efg, write_efg
+from rltheory.games.interop.efg_file import EfgFile, EfgInfoset, EfgNode, EfgOutcome
+from rltheory.games.interop.gambit import from_gambit, to_gambit
+from rltheory.games.interop.gambit_tokens import Tokens, unique_labels
+from rltheory.games.interop.nfg import (
+    NfgFile,
+    NfgOutcome,
+    format_nfg,
+    parse_nfg,
+    read_nfg,
+    write_nfg,
+)
+from rltheory.games.normal_form.matrix_game import MatrixGame
 from rltheory.games.rules.kuhn import Kuhn
-from rltheory.games.tree import TERMINAL, build_tree
 
 DATA = Path(__file__).parent / "data"
 EFG, NFG, OUTCOMES = DATA / "entry.efg", DATA / "sides.nfg", DATA / "outcomes.nfg"

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from strategies_games import factored_rules, payoffs_by_recursion, random_profile
 
 from rltheory.games.best_response import deviations, expected_payoffs
-from rltheory.games.extensive import from_tree
-from rltheory.games.factored import Unfolded
+from rltheory.games.forms.extensive import from_tree
+from rltheory.games.forms.factored import Unfolded
+from rltheory.games.forms.public_tree import build_factored
+from rltheory.games.forms.random_games import RandomFactored
+from rltheory.games.forms.tree import build_tree
 from rltheory.games.library import FACTORED, make_rules
-from rltheory.games.public_tree import build_factored
-from rltheory.games.random_games import RandomFactored
-from rltheory.games.tree import build_tree
 
 SMALL = [
     ("kuhn_poker", {"players": 2}),

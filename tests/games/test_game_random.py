@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from strategies_games import game_trees, payoffs_by_recursion, random_profile
 
 from rltheory.games.best_response import expected_payoffs
-from rltheory.games.extensive import from_tree
-from rltheory.games.random_games import RandomFactored, random_game
-from rltheory.games.tree import CHANCE, TERMINAL
+from rltheory.games.forms.extensive import from_tree
+from rltheory.games.forms.random_games import RandomFactored, random_game
+from rltheory.games.forms.tree import CHANCE, TERMINAL
 
 
 def own_moves(tree):

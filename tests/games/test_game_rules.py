@@ -7,10 +7,10 @@ import pytest
 from strategies_games import random_profile
 
 from rltheory.games.best_response import expected_payoffs, exploitability
-from rltheory.games.cfr import cfr
+from rltheory.games.forms.tree import CHANCE, TERMINAL, build_tree
 from rltheory.games.library import load, make_rules
+from rltheory.games.regret.cfr import cfr
 from rltheory.games.rules.goofspiel import Goofspiel
-from rltheory.games.tree import CHANCE, TERMINAL, build_tree
 
 
 def play(rules, *moves):

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rltheory.games.extensive import from_tree
+from rltheory.games.forms.extensive import from_tree
+from rltheory.games.forms.public_tree import build_factored
+from rltheory.games.forms.random_games import RandomFactored
+from rltheory.games.forms.tree import CHANCE, TERMINAL, TreeBuilder, build_tree
 from rltheory.games.library import load
-from rltheory.games.public_tree import build_factored
-from rltheory.games.random_games import RandomFactored
-from rltheory.games.tree import CHANCE, TERMINAL, TreeBuilder, build_tree
 
 
 @dataclass(frozen=True)

@@ -18,18 +18,18 @@ from strategies_games import (
 
 from rltheory.games import kernels
 from rltheory.games.best_response import deviations, exploitability
-from rltheory.games.cfr import cfr
-from rltheory.games.cfr_run import initial_state
-from rltheory.games.extensive import from_tree
-from rltheory.games.factored import Unfolded
+from rltheory.games.forms.extensive import from_tree
+from rltheory.games.forms.factored import Unfolded
+from rltheory.games.forms.public_tree import build_factored
+from rltheory.games.forms.tree import CHANCE, TERMINAL, build_tree
 from rltheory.games.library import load
-from rltheory.games.public_tree import build_factored
+from rltheory.games.regret.cfr import cfr
+from rltheory.games.regret.cfr_run import initial_state
+from rltheory.games.regret.variant import Variant
+from rltheory.games.regret.variants import VARIANTS, vad_cfr
 from rltheory.games.rules.kuhn import Kuhn
 from rltheory.games.rules.leduc import Leduc
 from rltheory.games.rules.liars_dice import LiarsDice
-from rltheory.games.tree import CHANCE, TERMINAL, build_tree
-from rltheory.games.variant import Variant
-from rltheory.games.variants import VARIANTS, vad_cfr
 
 FORMS = {
     "kuhn": Kuhn(players=2),

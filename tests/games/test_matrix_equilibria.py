@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rltheory.games.correlated import (
+from rltheory.games.normal_form.correlated import (
     coarse_correlated_equilibrium,
     coarse_violation,
     correlated_equilibrium,
     correlated_violation,
 )
-from rltheory.games.equilibria import enumerate_equilibria, exact_nash_conv
-from rltheory.games.matrix_classics import (
+from rltheory.games.normal_form.equilibria import enumerate_equilibria, exact_nash_conv
+from rltheory.games.normal_form.matrix_classics import (
     battle_of_the_sexes,
     biased_rock_paper_scissors,
     chicken,
@@ -24,8 +24,8 @@ from rltheory.games.matrix_classics import (
     prisoners_dilemma,
     shapley,
 )
-from rltheory.games.matrix_game import MatrixGame
-from rltheory.games.zero_sum import solve_matrix_game
+from rltheory.games.normal_form.matrix_game import MatrixGame
+from rltheory.games.normal_form.zero_sum import solve_matrix_game
 
 # HiGHS' feasibility tolerance, on incentives scaled to spread at most 1.
 HIGHS = 1e-7

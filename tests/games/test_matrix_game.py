@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from rltheory.analysis.rational import to_fractions
 from rltheory.games.best_response import expected_payoffs, exploitability, nash_conv
-from rltheory.games.equilibria import exact_nash_conv
-from rltheory.games.matrix_classics import (
+from rltheory.games.forms.one_shot import one_shot
+from rltheory.games.normal_form.equilibria import exact_nash_conv
+from rltheory.games.normal_form.matrix_classics import (
     MATRIX_GAMES,
     battle_of_the_sexes,
     biased_rock_paper_scissors,
@@ -21,9 +22,8 @@ from rltheory.games.matrix_classics import (
     rock_paper_scissors,
     shapley,
 )
-from rltheory.games.matrix_game import MatrixGame
-from rltheory.games.one_shot import one_shot
-from rltheory.games.payoff_kernels import (
+from rltheory.games.normal_form.matrix_game import MatrixGame
+from rltheory.games.normal_form.payoff_kernels import (
     distance_to_nash,
     flatten,
     pack,

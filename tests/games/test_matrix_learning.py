@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rltheory.analysis.simplex import project_simplex
-from rltheory.games.dynamics import (
+from rltheory.games.normal_form.dynamics import (
     DYNAMICS,
     fictitious_play,
     hedge,
@@ -16,14 +16,14 @@ from rltheory.games.dynamics import (
     optimistic_hedge,
     projected_replicator,
 )
-from rltheory.games.learning import learn, learn_against
-from rltheory.games.matrix_classics import (
+from rltheory.games.normal_form.learning import learn, learn_against
+from rltheory.games.normal_form.matrix_classics import (
     biased_rock_paper_scissors,
     matching_pennies,
     matching_pennies_three,
     shapley,
 )
-from rltheory.games.matrix_game import MatrixGame
+from rltheory.games.normal_form.matrix_game import MatrixGame
 
 TILTED = [[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]]
 

@@ -9,10 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rltheory.analysis.rational import to_fractions
-from rltheory.games.integer_simplex import solve_exactly
-from rltheory.games.matrix_classics import biased_rock_paper_scissors, blotto, prisoners_dilemma
-from rltheory.games.matrix_game import MatrixGame
-from rltheory.games.zero_sum import certified_value, solve_matrix_game
+from rltheory.games.exact.integer_simplex import solve_exactly
+from rltheory.games.normal_form.matrix_classics import (
+    biased_rock_paper_scissors,
+    blotto,
+    prisoners_dilemma,
+)
+from rltheory.games.normal_form.matrix_game import MatrixGame
+from rltheory.games.normal_form.zero_sum import certified_value, solve_matrix_game
 
 
 @st.composite

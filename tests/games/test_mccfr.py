@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from strategies_games import game_trees, random_profile
 
 from rltheory.games.best_response import exploitability
-from rltheory.games.extensive import from_tree
+from rltheory.games.forms.extensive import from_tree
+from rltheory.games.forms.random_games import random_game
+from rltheory.games.forms.tree import CHANCE, TERMINAL, build_tree
 from rltheory.games.library import load
-from rltheory.games.mccfr import mccfr
-from rltheory.games.mccfr_samples import counterfactual_regrets, mccfr_samples
-from rltheory.games.random_games import random_game
-from rltheory.games.tree import CHANCE, TERMINAL, build_tree
+from rltheory.games.regret.mccfr import mccfr
+from rltheory.games.regret.mccfr_samples import counterfactual_regrets, mccfr_samples
 
 # The package has a function of the module's name.
-module = importlib.import_module("rltheory.games.mccfr")
+module = importlib.import_module("rltheory.games.regret.mccfr")
 
 KUHN = load("kuhn_poker", form="tree")
 SAMPLINGS = ("external", "outcome")

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rltheory.games.learning import learn
-from rltheory.games.matrix_classics import matching_pennies_three, shapley
-from rltheory.games.matrix_game import MatrixGame
-from rltheory.games.shor import Shor, solve_shor
+from rltheory.games.normal_form.learning import learn
+from rltheory.games.normal_form.matrix_classics import matching_pennies_three, shapley
+from rltheory.games.normal_form.matrix_game import MatrixGame
+from rltheory.games.oracles.shor import Shor, solve_shor
 
 
 def restated(game, iterations, blend, temperature, momentum, diversity, normalise, baseline):

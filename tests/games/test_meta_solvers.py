@@ -6,9 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rltheory.analysis.simplex import project_simplex
-from rltheory.games.matrix_classics import biased_rock_paper_scissors, matching_pennies_three
-from rltheory.games.matrix_game import MatrixGame
-from rltheory.games.meta_solvers import (
+from rltheory.games.normal_form.matrix_classics import (
+    biased_rock_paper_scissors,
+    matching_pennies_three,
+)
+from rltheory.games.normal_form.matrix_game import MatrixGame
+from rltheory.games.oracles.meta_solvers import (
     META_SOLVERS,
     NashLP,
     ProjectedReplicator,

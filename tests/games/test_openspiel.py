@@ -11,14 +11,14 @@ import pytest
 from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.rational import simplest
 from rltheory.games.best_response import deviations, exploitability
-from rltheory.games.cfr import cfr
-from rltheory.games.efg import parse_efg
-from rltheory.games.extensive import ExtensiveGame
+from rltheory.games.forms.extensive import ExtensiveGame
+from rltheory.games.forms.tree import TERMINAL
+from rltheory.games.interop.efg import parse_efg
+from rltheory.games.interop.openspiel import from_openspiel
 from rltheory.games.library import load
-from rltheory.games.openspiel import from_openspiel
-from rltheory.games.tree import TERMINAL
-from rltheory.games.variant import Variant
-from rltheory.games.variants import dcfr
+from rltheory.games.regret.cfr import cfr
+from rltheory.games.regret.variant import Variant
+from rltheory.games.regret.variants import dcfr
 
 GOOFSPIEL = "goofspiel(num_cards={},imp_info=True,points_order={},returns_type=win_loss)"
 CHECKPOINTS = (1, 10, 30, 100)

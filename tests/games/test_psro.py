@@ -14,20 +14,24 @@ from rltheory.games.best_response import (
     expected_payoffs,
     exploitability,
 )
-from rltheory.games.extensive import from_tree
-from rltheory.games.learning import learn
+from rltheory.games.forms.extensive import from_tree
+from rltheory.games.forms.one_shot import one_shot
+from rltheory.games.forms.public_tree import build_factored
+from rltheory.games.forms.random_games import RandomFactored, random_game
 from rltheory.games.library import load
-from rltheory.games.matrix_classics import prisoners_dilemma, rock_paper_scissors, shapley
-from rltheory.games.matrix_game import MatrixGame
-from rltheory.games.meta_solvers import META_SOLVERS, RegretMatching
-from rltheory.games.one_shot import one_shot
-from rltheory.games.psro import double_oracle, psro
-from rltheory.games.psro_payoffs import PayoffTable, behaviour, expanded, of_kinds, plans_of
-from rltheory.games.psro_step import Run
-from rltheory.games.public_tree import build_factored
-from rltheory.games.random_games import RandomFactored, random_game
-from rltheory.games.shor import Shor
-from rltheory.games.zero_sum import solve_matrix_game
+from rltheory.games.normal_form.learning import learn
+from rltheory.games.normal_form.matrix_classics import (
+    prisoners_dilemma,
+    rock_paper_scissors,
+    shapley,
+)
+from rltheory.games.normal_form.matrix_game import MatrixGame
+from rltheory.games.normal_form.zero_sum import solve_matrix_game
+from rltheory.games.oracles.meta_solvers import META_SOLVERS, RegretMatching
+from rltheory.games.oracles.psro import double_oracle, psro
+from rltheory.games.oracles.psro_payoffs import PayoffTable, behaviour, expanded, of_kinds, plans_of
+from rltheory.games.oracles.psro_step import Run
+from rltheory.games.oracles.shor import Shor
 
 # Payoffs are at most 8 in size and a payoff is a sum of at most a few thousand products of
 # probabilities and payoffs: rounding stays below 1e4 * 8 * 2^-52 < 1e-10.

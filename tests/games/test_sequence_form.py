@@ -8,21 +8,21 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies_games import factored_rules, random_profile
 
-from rltheory.games import exact_equilibrium
-from rltheory.games.behaviour import check_normal_form, normal_form, pure_strategy_count
-from rltheory.games.certified import certified_deviations, certified_exploitability
-from rltheory.games.cfr import cfr
-from rltheory.games.exact import exact_deviations, exact_form, exact_nash_conv
-from rltheory.games.exact_equilibrium import simplex_equilibrium, vertex_equilibrium
-from rltheory.games.extensive import from_tree
-from rltheory.games.factored import Unfolded
+from rltheory.games.exact import exact_equilibrium
+from rltheory.games.exact.behaviour import check_normal_form, normal_form, pure_strategy_count
+from rltheory.games.exact.certified import certified_deviations, certified_exploitability
+from rltheory.games.exact.exact_equilibrium import simplex_equilibrium, vertex_equilibrium
+from rltheory.games.exact.exact_form import exact_deviations, exact_form, exact_nash_conv
+from rltheory.games.exact.sequence_form import sequence_form_nash
+from rltheory.games.exact.sequence_program import FloatVertex, float_vertex
+from rltheory.games.forms.extensive import from_tree
+from rltheory.games.forms.factored import Unfolded
+from rltheory.games.forms.public_tree import build_factored
+from rltheory.games.forms.random_games import random_game
+from rltheory.games.forms.tree import TreeBuilder, build_tree
 from rltheory.games.library import load
-from rltheory.games.public_tree import build_factored
-from rltheory.games.random_games import random_game
-from rltheory.games.sequence_form import sequence_form_nash
-from rltheory.games.sequence_program import FloatVertex, float_vertex
-from rltheory.games.tree import TreeBuilder, build_tree
-from rltheory.games.zero_sum import solve_matrix_game
+from rltheory.games.normal_form.zero_sum import solve_matrix_game
+from rltheory.games.regret.cfr import cfr
 
 SEEDS = st.integers(0, 2**32 - 1)
 

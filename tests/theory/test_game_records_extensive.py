@@ -6,17 +6,17 @@ from math import inf
 import numpy as np
 import pytest
 
-from rltheory.games.behaviour import normal_form
 from rltheory.games.best_response import nash_conv
-from rltheory.games.cfr import cfr as run_cfr
-from rltheory.games.exact import (
+from rltheory.games.exact.behaviour import normal_form
+from rltheory.games.exact.exact_form import (
     exact_deviations,
     exact_nash_conv,
     exact_payoffs,
     exact_regrets,
 )
 from rltheory.games.library import load
-from rltheory.games.variants import (
+from rltheory.games.regret.cfr import cfr as run_cfr
+from rltheory.games.regret.variants import (
     cfr,
     cfr_plus,
     dcfr,

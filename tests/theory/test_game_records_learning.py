@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from rltheory.analysis.rational import to_fractions
-from rltheory.games.alpha_rank import alpha_rank
-from rltheory.games.dynamics import projected_replicator
-from rltheory.games.learning import learn
-from rltheory.games.matrix_game import MatrixGame
-from rltheory.games.payoff_kernels import project_in_place
+from rltheory.games.normal_form.dynamics import projected_replicator
+from rltheory.games.normal_form.learning import learn
+from rltheory.games.normal_form.matrix_game import MatrixGame
+from rltheory.games.normal_form.payoff_kernels import project_in_place
+from rltheory.games.oracles.alpha_rank import alpha_rank
 from rltheory.theory import balls
 from rltheory.theory import game_instances as games
 from rltheory.theory.records import (

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from rltheory.analysis.rational import to_fractions
-from rltheory.games.alpha_rank import alpha_rank, transition_matrix
-from rltheory.games.learning import learn, learn_against
-from rltheory.games.matrix_classics import battle_of_the_sexes, chicken
-from rltheory.games.matrix_game import MatrixGame
-from rltheory.games.payoff_kernels import project_in_place
-from rltheory.games.shor import Shor, solve_shor
-from rltheory.games.zero_sum import solve_matrix_game
+from rltheory.games.normal_form.learning import learn, learn_against
+from rltheory.games.normal_form.matrix_classics import battle_of_the_sexes, chicken
+from rltheory.games.normal_form.matrix_game import MatrixGame
+from rltheory.games.normal_form.payoff_kernels import project_in_place
+from rltheory.games.normal_form.zero_sum import solve_matrix_game
+from rltheory.games.oracles.alpha_rank import alpha_rank, transition_matrix
+from rltheory.games.oracles.shor import Shor, solve_shor
 from rltheory.theory import exact
 from rltheory.theory import game_instances as games
 from rltheory.theory.engine import falsify

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rltheory.analysis.rational import FractionArray
-from rltheory.games.exact import (
+from rltheory.games.exact.exact_form import (
     ExactForm,
     exact_deviations,
     exact_form,
@@ -18,10 +18,10 @@ from rltheory.games.exact import (
     exact_regrets,
     fraction_array,
 )
-from rltheory.games.extensive import from_tree
-from rltheory.games.tree import GameTree, TreeBuilder
-from rltheory.games.variant import Variant
-from rltheory.games.variants import cfr, cfr_plus, dcfr, lcfr
+from rltheory.games.forms.extensive import from_tree
+from rltheory.games.forms.tree import GameTree, TreeBuilder
+from rltheory.games.regret.variant import Variant
+from rltheory.games.regret.variants import cfr, cfr_plus, dcfr, lcfr
 from rltheory.theory import balls
 from rltheory.theory import extensive_instances as ext
 from rltheory.theory.balls import ball, precise

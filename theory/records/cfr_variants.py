@@ -15,10 +15,15 @@ import numpy as np
 
 from rltheory.analysis.bounds import Bounds, rounding_error
 from rltheory.analysis.rational import FractionArray
-from rltheory.games.exact import ExactForm, exact_nash_conv, exact_regrets, fraction_array
-from rltheory.games.mccfr_samples import mccfr_samples
-from rltheory.games.variant import Variant
-from rltheory.games.variants import cfr_plus, dcfr, dcfr_plus, lcfr, pcfr_plus, vad_cfr
+from rltheory.games.exact.exact_form import (
+    ExactForm,
+    exact_nash_conv,
+    exact_regrets,
+    fraction_array,
+)
+from rltheory.games.regret.mccfr_samples import mccfr_samples
+from rltheory.games.regret.variant import Variant
+from rltheory.games.regret.variants import cfr_plus, dcfr, dcfr_plus, lcfr, pcfr_plus, vad_cfr
 from rltheory.theory import balls
 from rltheory.theory import extensive_instances as ext
 from rltheory.theory.balls import ball, precise

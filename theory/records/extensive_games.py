@@ -10,15 +10,15 @@ from typing import NamedTuple
 import numpy as np
 
 from rltheory.analysis.rational import FractionArray
-from rltheory.games.behaviour import mixed_to_behaviour, pure_strategies
-from rltheory.games.exact import (
+from rltheory.games.exact.behaviour import mixed_to_behaviour, pure_strategies
+from rltheory.games.exact.exact_form import (
     ExactForm,
     exact_deviations,
     exact_nash_conv,
     exact_payoffs,
     fraction_array,
 )
-from rltheory.games.tree import CHANCE, TERMINAL, GameTree, TreeBuilder
+from rltheory.games.forms.tree import CHANCE, TERMINAL, GameTree, TreeBuilder
 from rltheory.theory import extensive_instances as ext
 from rltheory.theory.sides import Side
 from rltheory.theory.tape import Tape

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rltheory.analysis.rational import FractionArray, to_fractions
-from rltheory.games.matrix_game import deviation_payoffs
+from rltheory.games.normal_form.matrix_game import deviation_payoffs
 from rltheory.theory import game_instances as games
 from rltheory.theory.exact import fractions
 from rltheory.theory.game_instances import ExactProfile

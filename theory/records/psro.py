@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rltheory.analysis.rational import FractionArray
-from rltheory.games.exact import ExactForm, exact_nash_conv, fraction_array
+from rltheory.games.exact.exact_form import ExactForm, exact_nash_conv, fraction_array
 from rltheory.theory import extensive_instances as ext
 from rltheory.theory import game_instances as games
 from rltheory.theory.sides import Side

@@ -10,8 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from rltheory.analysis.rational import FractionArray
-from rltheory.games.exact import ExactForm, exact_deviations, exact_nash_conv, fraction_array
-from rltheory.games.sequence_form import sequence_form_nash
+from rltheory.games.exact.exact_form import (
+    ExactForm,
+    exact_deviations,
+    exact_nash_conv,
+    fraction_array,
+)
+from rltheory.games.exact.sequence_form import sequence_form_nash
 from rltheory.theory import extensive_instances as ext
 from rltheory.theory import game_instances as games
 from rltheory.theory.sides import Side

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from rltheory.analysis.rational import FractionArray, to_fractions
-from rltheory.games.matrix_game import deviation_payoffs
+from rltheory.games.normal_form.matrix_game import deviation_payoffs
 from rltheory.theory import exact
 from rltheory.theory import game_instances as games
 from rltheory.theory.exact import fractions

@@ -1,0 +1,1 @@
+"""Other ways to equilibrium: fictitious play and first-order methods."""

@@ -1,0 +1,1 @@
+"""Exact and certified answers: fractions, enclosures, linear programs, plans."""

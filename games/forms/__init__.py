@@ -1,0 +1,1 @@
+"""What a game is here: trees, sequence forms, factored forms, and ways between them."""

@@ -1,0 +1,1 @@
+"""Games of other programs: Gambit's files and OpenSpiel."""

@@ -1,0 +1,1 @@
+"""Response oracles: PSRO, double oracle, and the meta-solvers that mix populations."""

@@ -1,0 +1,150 @@
+"""Counterfactual regret minimisation: the family's loop, with exact exploitability as it goes.
+
+Which member runs is a `Variant`; see `rltheory.games.regret.variants` for the table of them and
+`rltheory.games.regret.variant` for how to write another. With two players and zero-sum payoffs the
+average strategies approach a Nash equilibrium (Zinkevich et al., 2007); otherwise the
+exploitability is reported all the same, and nothing is promised.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+
+import numpy as np
+
+from rltheory.analysis.arrays import FloatArray, IntArray, check_positive_integer, read_only
+from rltheory.games import kernels
+from rltheory.games.best_response import Deviations, deviations
+from rltheory.games.forms.extensive import ExtensiveGame
+from rltheory.games.regret.cfr_kernel import iterate
+from rltheory.games.regret.cfr_run import CFRState, RunFile, fingerprint, initial_state
+from rltheory.games.regret.variant import Variant, specialise
+from rltheory.games.regret.variants import as_variant
+
+
+@dataclass(frozen=True, eq=False)
+class CFRResult:
+    """A run of CFR.
+
+    game and variant: their names. average, current (slots,): the average strategies, which carry
+    the guarantee, and the last ones. Where the variant has not begun to average (VAD-CFR before its
+    warm-up ends), `average` is the current profile and `averaging` is False.
+    iterations (checkpoints,) and exploitability (checkpoints,): of the average profile, exact up to
+    rounding; payoffs (checkpoints, players): what it pays each player.
+    state: to go on from with `cfr(..., state=result.state)`.
+    """
+
+    game: str
+    variant: str
+    average: FloatArray
+    current: FloatArray
+    averaging: bool
+    iterations: IntArray
+    exploitability: FloatArray
+    payoffs: FloatArray
+    state: CFRState
+
+
+def cfr(
+    game: ExtensiveGame,
+    variant: str | Variant = "vad_cfr",
+    *,
+    iterations: int = 1000,
+    checkpoints: int | Sequence[int] = 50,
+    alternating: bool = True,
+    state: CFRState | None = None,
+    save: str | PathLike[str] | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> CFRResult:
+    """Run a member of the CFR family.
+
+    variant: a name in `VARIANTS`, or a `Variant`. iterations: how many, in each of which every
+    player is updated once. checkpoints: after how many of them the average's exploitability is
+    computed, spaced evenly on a logarithmic axis, or after which ones; after the last it always is.
+    alternating: players are updated in turn, each against the others' newest strategies; otherwise
+    all at once.
+
+    state: of an earlier run of the same variant, to go on from. `iterations` still counts from the
+    beginning, and so must checkpoints after it. save: a file that gets the run after every
+    checkpoint; if it exists the run goes on from there, to the same bits as without interruption.
+    progress: called at every checkpoint with the iteration and the exploitability.
+
+    Raises ValueError for an unknown variant, checkpoints outside 1, ..., iterations, a state of
+    another game, or a file of another run; OSError if the file cannot be written.
+    """
+    rule = as_variant(variant)
+    marks = checkpoint_iterations(checkpoints, iterations)
+    total = marks[-1]
+    state = initial_state(game) if state is None else state.check(game)
+    done: list[tuple[int, Deviations]] = []
+    file = None
+    if save is not None:
+        file = RunFile(save, fingerprint(game, rule, total, alternating, marks, state))
+        state, done = file.read(state)
+    for mark in marks:
+        if mark > state.iteration:
+            state = _advance(game, rule, state, mark, total, alternating)
+            done.append((mark, deviations(game, _profile(game, state))))
+            if file is not None:
+                file.write(state, done)
+            if progress is not None:
+                progress(mark, done[-1][1].exploitability)
+    if not done:
+        done.append((state.iteration, deviations(game, _profile(game, state))))
+    return CFRResult(
+        game=game.name,
+        variant=rule.name,
+        average=read_only(_profile(game, state)),
+        current=state.strategies,
+        averaging=bool(np.any(state.average > 0)),
+        iterations=read_only(np.array([mark for mark, _ in done])),
+        exploitability=read_only(np.array([d.exploitability for _, d in done])),
+        payoffs=read_only(np.array([d.payoffs for _, d in done])),
+        state=state,
+    )
+
+
+def checkpoint_iterations(checkpoints: int | Sequence[int], iterations: int) -> list[int]:
+    """Return the iterations to measure after: as given, or spaced evenly on a logarithmic axis.
+
+    Raises ValueError if one is outside 1, ..., iterations.
+    """
+    iterations = check_positive_integer(iterations, "iterations")
+    if isinstance(checkpoints, int):
+        count = check_positive_integer(checkpoints, "checkpoints")
+        spaced = np.geomspace(1, iterations, count) if count > 1 else [iterations]
+        return sorted({round(float(mark)) for mark in spaced} | {iterations})
+    marks = sorted({check_positive_integer(mark, "checkpoints") for mark in checkpoints})
+    if marks and marks[-1] > iterations:
+        raise ValueError(f"checkpoints has {marks[-1]}; expected at most iterations ({iterations})")
+    return sorted({*marks, iterations})
+
+
+def _advance(
+    game: ExtensiveGame, rule: Variant, state: CFRState, until: int, total: int, alternating: bool
+) -> CFRState:
+    """Run from a state to iteration `until` of `total`; the old state stays as it is."""
+    arrays = state.copies()
+    reach, worth = np.ones((2, game.slots + game.players))
+    for p in range(game.players):
+        kernels.reaches(game.compiled, p, arrays["strategies"], reach)
+    schedule = [rule.schedule(t, total) for t in range(state.iteration + 1, until + 1)]
+    specialise(iterate, rule)(
+        game.compiled,
+        alternating,
+        np.array(schedule, dtype=np.float64),
+        *arrays.values(),
+        reach,
+        worth,
+        np.empty(game.infosets),
+    )
+    return CFRState(until, **{name: read_only(array) for name, array in arrays.items()})
+
+
+def _profile(game: ExtensiveGame, state: CFRState) -> FloatArray:
+    """The average strategies; the current ones if nothing has been averaged yet."""
+    if not np.any(state.average > 0):
+        return state.strategies
+    profile = np.empty(game.slots)
+    kernels.normalise(game.compiled, state.average, profile)
+    return profile
