@@ -103,6 +103,22 @@ def test_a_leader_that_was_best_for_long_holds_a_better_action_down():
     assert strategy[0] > Fraction(9, 10)
 
 
+def test_compiled_replicator_stops_away_from_equilibrium_in_self_play():
+    rows, floor = np.array([[2.0, -2.0], [-2.0, 0.0], [1.0, 2.0]]), 1 / 64
+    game = MatrixGame.zero_sum(rows)
+    result = learn(game, projected_replicator(1 / 8, floor), iterations=3000)
+    for strategy, leader in zip(result.last, (2, 0), strict=True):
+        at_floor = np.delete(strategy, leader)
+        np.testing.assert_allclose(at_floor, floor, atol=1e-12)
+    # Once there nothing moves, exactly, though the first row earns nearly 1 more than the third.
+    x, y = to_fractions([floor, floor, 1 - 2 * floor]), to_fractions([1 - floor, floor])
+    step, exact = Fraction(1, 8), to_fractions(rows)
+    for strategy, earned in ((x, exact @ y), (y, -(x @ exact))):
+        moved = projection.floored(projection.euler(strategy, earned, step), Fraction(floor))
+        assert (moved == strategy).all()
+    assert games.gains(games.zero_sum(exact), (x, y)).sum() > Fraction(9, 10)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_orbits_enclose_exact_ones(seed):
     orbit = regret_orbits.sample_orbit(Tape(seed=seed), 1)._replace(rounds=5)
