@@ -126,7 +126,8 @@ def project_in_place(points, floor):  # type: ignore[no-untyped-def]
             # Rounding alone can drop the last entry, at the level that it had set itself.
             break
         level = (total - floor * count - mass) / count + floor
-        if count == kept:
+        # Rounding can lower the level again and bring an entry back; then nothing more is to drop.
+        if count >= kept:
             break
         kept = count
     for a in range(n):

@@ -209,3 +209,11 @@ def test_distances_to_nash_are_those_of_the_one_shot_extensive_game(case):
     assert exploitability(game, profile) == nash_conv(game, profile) / game.players
     paid = expected_payoffs(extensive, slots)
     assert expected_payoffs(game, profile) == pytest.approx(paid, **close)
+
+
+def test_projection_ends_where_rounding_brings_an_entry_back():
+    """The third entry lies on the level, and two sets of entries once took turns for ever."""
+    points = np.array([0.5110807507380764, 0.28295836165963084, -0.10298044380114639])
+    shares = points.copy()
+    project_in_place(shares, 0.0)
+    assert shares == pytest.approx(points - points[2], abs=1e-15)
