@@ -105,8 +105,9 @@ def best_response(
     Raises ValueError if `strategies` is not a profile or `player` is not one of the game's.
     Source: the tie rule is that of Li et al. (2026), section on PSRO.
     """
-    if not 0 <= player < game.players:
-        raise ValueError(f"player is {player}; expected 0 to {game.players - 1}")
+    whole = isinstance(player, int | np.integer) and not isinstance(player, bool)
+    if not whole or not 0 <= player < game.players:
+        raise ValueError(f"player is {player!r}; expected 0 to {game.players - 1}")
     profile = game.check_strategies(strategies)
     form = game.form
     reach, worth = np.ones((2, game.slots + game.players))

@@ -6,11 +6,12 @@ average strategies approach a Nash equilibrium (Zinkevich et al., 2007); otherwi
 exploitability is reported all the same, and nothing is promised.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
 import numpy as np
+from numba.core.errors import NumbaError
 
 from rltheory.analysis.arrays import FloatArray, IntArray, check_positive_integer, read_only
 from rltheory.games import kernels
@@ -20,6 +21,9 @@ from rltheory.games.regret.cfr_kernel import iterate
 from rltheory.games.regret.cfr_run import CFRState, RunFile, fingerprint, initial_state
 from rltheory.games.regret.variant import Variant, specialise
 from rltheory.games.regret.variants import as_variant
+
+BLOCK = 4096
+"""Iterations compiled code runs at a time: their schedule is kept in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +74,8 @@ def cfr(
     progress: called at every checkpoint with the iteration and the exploitability.
 
     Raises ValueError for an unknown variant, checkpoints outside 1, ..., iterations, a state of
-    another game, or a file of another run; OSError if the file cannot be written.
+    another game, a variant whose numbers stop being finite, or a file of another run; TypeError for
+    a variant that does not compile; OSError if the file cannot be written.
     """
     rule = as_variant(variant)
     marks = checkpoint_iterations(checkpoints, iterations)
@@ -107,11 +112,16 @@ def cfr(
 def checkpoint_iterations(checkpoints: int | Sequence[int], iterations: int) -> list[int]:
     """Return the iterations to measure after: as given, or spaced evenly on a logarithmic axis.
 
-    Raises ValueError if one is outside 1, ..., iterations.
+    Raises ValueError if one is outside 1, ..., iterations, or iterations above 2^53.
     """
     iterations = check_positive_integer(iterations, "iterations")
-    if isinstance(checkpoints, int):
+    if iterations > 2**53:
+        raise ValueError(f"iterations is {iterations}; expected at most 2**53")
+    if not isinstance(checkpoints, Iterable):
         count = check_positive_integer(checkpoints, "checkpoints")
+        if count > 2 * iterations * (np.log(iterations) + 1) + 1:
+            # The points are less than 1 apart, so every iteration is near one of them.
+            return list(range(1, iterations + 1))
         spaced = np.geomspace(1, iterations, count) if count > 1 else [iterations]
         return sorted({round(float(mark)) for mark in spaced} | {iterations})
     marks = sorted({check_positive_integer(mark, "checkpoints") for mark in checkpoints})
@@ -128,16 +138,30 @@ def _advance(
     reach, worth = np.ones((2, game.slots + game.players))
     for p in range(game.players):
         kernels.reaches(game.compiled, p, arrays["strategies"], reach)
-    schedule = [rule.schedule(t, total) for t in range(state.iteration + 1, until + 1)]
-    specialise(iterate, rule)(
-        game.compiled,
-        alternating,
-        np.array(schedule, dtype=np.float64),
-        *arrays.values(),
-        reach,
-        worth,
-        np.empty(game.infosets),
-    )
+    for begin in range(state.iteration + 1, until + 1, BLOCK):
+        block = range(begin, min(begin + BLOCK, until + 1))
+        try:
+            specialise(iterate, rule)(
+                game.compiled,
+                alternating,
+                np.array([rule.schedule(t, total) for t in block], dtype=np.float64),
+                *arrays.values(),
+                reach,
+                worth,
+                np.empty(game.infosets),
+            )
+        except NumbaError as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            cause = next((line for line in lines if not line.startswith("Failed in")), lines[0])
+            raise TypeError(
+                f"the functions of variant {rule.name!r} do not compile: {cause}"
+            ) from error
+    for name, array in arrays.items():
+        if not np.all(np.isfinite(array)):
+            raise ValueError(
+                f"variant {rule.name!r} has {name} that are not finite by iteration {until}; "
+                "expected its functions to return finite numbers"
+            )
     return CFRState(until, **{name: read_only(array) for name, array in arrays.items()})
 
 

@@ -1,5 +1,6 @@
 """The compiled passes against recursions over histories, and what a custom variant may do."""
 
+import sys
 from dataclasses import replace
 from itertools import product
 from math import sqrt
@@ -17,13 +18,13 @@ from strategies_games import (
 )
 
 from rltheory.games import kernels
-from rltheory.games.best_response import deviations, exploitability
+from rltheory.games.best_response import best_response, deviations, exploitability
 from rltheory.games.forms.extensive import from_tree
 from rltheory.games.forms.factored import Unfolded
 from rltheory.games.forms.public_tree import build_factored
 from rltheory.games.forms.tree import CHANCE, TERMINAL, build_tree
 from rltheory.games.library import load
-from rltheory.games.regret.cfr import cfr
+from rltheory.games.regret.cfr import cfr, checkpoint_iterations
 from rltheory.games.regret.cfr_run import initial_state
 from rltheory.games.regret.variant import Variant
 from rltheory.games.regret.variants import VARIANTS, vad_cfr
@@ -322,6 +323,62 @@ def test_a_closure_is_refused_by_name():
     mine = Variant(name="mine", schedule=lambda t, n: (float(t),), weight=weight)
     with pytest.raises(ValueError, match=r"weight takes exponent from around it.*`schedule`"):
         cfr(load("kuhn_poker"), mine, iterations=1)
+
+
+def _not_a_number(R, r, c, s):
+    return np.nan
+
+
+def _no_return(R, r, c, s):
+    pass
+
+
+def test_a_variant_whose_numbers_stop_being_finite_is_refused_by_name(tmp_path):
+    mine = Variant(name="mine", schedule=lambda t, n: (), regret=_not_a_number)
+    save = tmp_path / "run.npz"
+    with pytest.raises(ValueError, match="variant 'mine' has regrets that are not finite"):
+        cfr(load("kuhn_poker"), mine, iterations=3, save=save)
+    assert not save.exists()
+
+
+def test_a_variant_that_does_not_compile_is_named_with_the_cause():
+    mine = Variant(name="mine", schedule=lambda t, n: (), regret=_no_return)
+    with pytest.raises(TypeError, match=r"variant 'mine' do not compile: No implementation"):
+        cfr(load("kuhn_poker"), mine, iterations=3)
+
+
+def test_runs_are_the_same_whatever_the_block_compiled_code_runs_at_a_time(monkeypatch):
+    game = load("kuhn_poker")
+    whole = cfr(game, "vad_cfr", iterations=520, checkpoints=1)
+    monkeypatch.setattr(sys.modules[cfr.__module__], "BLOCK", 7)
+    blocks = cfr(game, "vad_cfr", iterations=520, checkpoints=1)
+    for name, array in whole.state.copies().items():
+        assert np.array_equal(array, blocks.state.copies()[name])
+
+
+def test_any_number_of_checkpoints_beyond_the_iterations_is_all_of_them():
+    assert checkpoint_iterations(10**12, 10) == list(range(1, 11))
+    for n in range(1, 60):
+        fewest = int(2 * n * (np.log(n) + 1)) + 1  # the largest count that is still spaced
+        assert checkpoint_iterations(fewest, n) == list(range(1, n + 1))
+
+
+@pytest.mark.parametrize("checkpoints", [None, np.nan, 2.5, 0])
+def test_checkpoints_that_are_no_number_are_refused(checkpoints):
+    with pytest.raises(ValueError, match=r"checkpoints is .*; expected an integer of at least 1"):
+        checkpoint_iterations(checkpoints, 10)
+
+
+def test_more_iterations_than_floats_can_count_are_refused():
+    with pytest.raises(ValueError, match=r"iterations is 10+; expected at most 2\*\*53"):
+        checkpoint_iterations(10, 10**30)
+
+
+@pytest.mark.parametrize("player", [2, -1, 1.5, True, "a", None])
+def test_best_responses_are_refused_to_who_is_no_player(player):
+    game = load("kuhn_poker")
+    with pytest.raises(ValueError, match=r"player is .*; expected 0 to 1"):
+        best_response(game, game.uniform(), player=player)
 
 
 def with_globals(function, **changed):
