@@ -110,6 +110,8 @@ def _parameters(settings: list[str]) -> dict[str, Any]:
         key, equals, text = setting.partition("=")
         if not equals or not key.isidentifier():
             raise ValueError(f"--set {setting!r}; expected KEY=VALUE")
+        if key == "name":
+            raise ValueError(f"--set {setting!r}; expected a parameter, and the name before it")
         if key in parameters:
             raise ValueError(f"--set {key} is given twice")
         try:
