@@ -145,6 +145,18 @@ def waits(algorithm: str, iteration: int) -> bool:
     return algorithm.startswith("vad_cfr") and iteration <= WARM_UP
 
 
+def four_panels(role: str, settings: dict[str, Any]) -> tuple[Any, list[dict[str, Any]]]:
+    """Return the curves of the nine algorithms on the four games of a role, and their rows."""
+    rows = curves(of_role(role, without=settings["without"]), settings)
+    figure, axes = plotting.panels(2, 2, width=plotting.PAGE, height=5.0)
+    for axis, entry in zip(axes.flat, of_role(role), strict=True):
+        paint(axis, rows, entry)
+        axis.set(xlabel="iterations", ylabel="exploitability (payoff)")
+    plotting.letter(axes)
+    legend(figure, axes[0, 0], loc="outside lower center", ncols=4)
+    return figure, rows
+
+
 def paint(axis: Any, rows: plotting.Rows, entry: SuiteGame) -> None:
     """Draw the curves of a game, or say why there are none."""
     axis.set(title=entry.title)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from rltheory.analysis import plotting
 from rltheory.paper_figures import cfr_runs
 from rltheory.paper_figures.registry import Drawing, Figure
 
@@ -14,16 +13,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 def draw(scale: str, seed: int) -> Drawing:
     """Return exploitability by iteration of nine algorithms on four games."""
-    rows = cfr_runs.curves(
-        cfr_runs.of_role("test", without=SETTINGS[scale]["without"]), SETTINGS[scale]
-    )
-    figure, axes = plotting.panels(2, 2, width=plotting.PAGE, height=5.0)
-    for axis, entry in zip(axes.flat, cfr_runs.of_role("test"), strict=True):
-        cfr_runs.paint(axis, rows, entry)
-        axis.set(xlabel="iterations", ylabel="exploitability (payoff)")
-    plotting.letter(axes)
-    cfr_runs.legend(figure, axes[0, 0], loc="outside lower center", ncols=4)
-    return figure, rows
+    return cfr_runs.four_panels("test", SETTINGS[scale])
 
 
 FIGURE = Figure(

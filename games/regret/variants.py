@@ -151,11 +151,16 @@ def pdcfr_plus(*, alpha: float = 2.3, gamma: float = 5.0) -> Variant:
     )
 
 
+def _scheduled_decay(t: int, n: int, gamma: float) -> float:
+    """What a hyperparameter schedule over n iterations multiplies the average so far by."""
+    return float(((t - 1) / t) ** (gamma - 5.0 * t / n))
+
+
 def hs_dcfr(*, gamma: float = 30.0) -> Variant:
     """DCFR under a hyperparameter schedule over the run's length."""
 
     def schedule(t: int, n: int) -> tuple[float, ...]:
-        decay = ((t - 1) / t) ** (gamma - 5.0 * t / n)
+        decay = _scheduled_decay(t, n, gamma)
         return decay, _discount(t - 1, 1.0 + 3.0 * t / n), _discount(t - 1, -1.0 - 2.0 * t / n)
 
     return Variant(
@@ -175,7 +180,7 @@ def hs_pcfr_plus(*, gamma: float = 30.0) -> Variant:
         name="hs_pcfr_plus",
         title=f"HS-PCFR+({gamma:g})",
         source="Zhang, McAleer, Sandholm (2024)",
-        schedule=lambda t, n: (((t - 1) / t) ** (gamma - 5.0 * t / n),),
+        schedule=lambda t, n: (_scheduled_decay(t, n, gamma),),
         weight=one,
         decay=_first_decay,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,13 +14,9 @@ from rltheory.games.forms.tree import TERMINAL
 class _OneShot:
     """A zero-sum game in which two players choose at once, in factored form."""
 
-    @property
-    def _choices(self) -> tuple[str, ...]:
-        raise NotImplementedError
-
-    def _first_gains(self) -> FloatArray:
-        """What the first player gains; axes: the first player's choice, the second's."""
-        raise NotImplementedError
+    choices: ClassVar[tuple[str, ...]]
+    gains: ClassVar[tuple[tuple[float, ...], ...]]
+    """What the first player gains; axes: the first player's choice, the second's."""
 
     @property
     def players(self) -> int:
@@ -29,7 +26,7 @@ class _OneShot:
     @property
     def hands(self) -> Sequence[Sequence[str]]:
         """The choices."""
-        return [self._choices, self._choices]
+        return [self.choices, self.choices]
 
     @property
     def chosen(self) -> Sequence[bool]:
@@ -70,7 +67,7 @@ class _OneShot:
 
     def payoffs(self, state: str) -> FloatArray:
         """The first player's gain is the second's loss."""
-        gains = self._first_gains()
+        gains = np.array(self.gains)
         return np.stack([gains, -gains])
 
 
@@ -78,21 +75,13 @@ class _OneShot:
 class MatchingPennies(_OneShot):
     """The first player gains 1 if the pennies match, else the second does."""
 
-    @property
-    def _choices(self) -> tuple[str, ...]:
-        return ("heads", "tails")
-
-    def _first_gains(self) -> FloatArray:
-        return np.array([[1.0, -1.0], [-1.0, 1.0]])
+    choices = ("heads", "tails")
+    gains = ((1.0, -1.0), (-1.0, 1.0))
 
 
 @dataclass(frozen=True)
 class RockPaperScissors(_OneShot):
     """Paper beats rock, scissors beat paper, rock beats scissors."""
 
-    @property
-    def _choices(self) -> tuple[str, ...]:
-        return ("rock", "paper", "scissors")
-
-    def _first_gains(self) -> FloatArray:
-        return np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
+    choices = ("rock", "paper", "scissors")
+    gains = ((0.0, -1.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 1.0, 0.0))
