@@ -29,8 +29,9 @@ Written by `make bench`, everything in one run on one machine.
 Everyone solves the same models to {tolerance:g}. Before timing, the answers are compared with
 bounds certified to a tenth of that: "error" is how far the values lie outside them, "but for a
 constant" what is left when the best constant is added, as some methods stop when only a constant
-is missing and leave it out. Whole solves are timed, in turn, and the medians given; building a
-model, which checks it, and compiling do not count; for us, the certificate does.
+is missing and leave it out. Whole solves are timed, in turn, each right after one that does not
+count, and the medians given; building a model, which checks it, and compiling do not count; for us,
+the certificate does.
 
 - rltheory: `tolerance={tolerance:g}`, the width of the certified bounds of every value.
 - QuantEcon: `epsilon={tolerance:g}`; its value iteration needs thousands of sweeps and is left out.

@@ -47,6 +47,9 @@ class Solver:
     read: Callable[[Any], Any]
 
     def run(self) -> float:
+        # Some touch the whole model in their preparation, which is not timed: once through before
+        # it counts, everybody's model is in the cache as far as it fits.
+        self.solve(self.prepare())
         return timed(self.solve, self.prepare())
 
     def values(self) -> Any:

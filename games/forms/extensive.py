@@ -91,7 +91,7 @@ class ExtensiveGame:
         """The number of information sets of all players."""
         return len(self.form.parent)
 
-    @property
+    @cached_property
     def slots(self) -> int:
         """The number of pairs of an information set and an action."""
         return int(self.form.first[-1])
