@@ -1,4 +1,4 @@
-"""Planning records: claims hold on random tapes, controls fail, sides agree with other sums."""
+"""Planning records: controls fail, sides agree with other sums."""
 
 import itertools
 from fractions import Fraction
@@ -40,7 +40,6 @@ from rltheory.theory.records import (
     mirror_descent as mirror_records,
 )
 from rltheory.theory.search import BUDGETS, attack
-from rltheory.theory.sides import compare
 from rltheory.theory.tape import Tape
 from rltheory.theory.theorem import false_twin
 from rltheory.theory.verdict import EXISTENTIAL
@@ -71,24 +70,6 @@ each_seed = pytest.mark.parametrize("seed", SEEDS)
 
 def test_all_are_registered():
     assert {theorem.id for theorem in THEOREMS} <= {t.id for t in registry.theorems()}
-
-
-@each_theorem
-def test_claim_holds_on_random_tapes(theorem):
-    states = []
-    for seed in range(200):
-        size = theorem.sizes[seed % len(theorem.sizes)]
-        instance = theorem.sample(Tape(seed=(seed, 7)), size)
-        if theorem.admissible(instance):
-            left, right = theorem.sides(instance)
-            states.append(compare(theorem.kind, left, right).state)
-        if len(states) == 20:
-            break
-    expected = "satisfied"
-    if theorem.kind in EXISTENTIAL:
-        assert expected in states
-    else:
-        assert states == [expected] * 20
 
 
 @each_theorem

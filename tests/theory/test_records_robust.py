@@ -1,4 +1,4 @@
-"""Robust records: claims hold on random tapes, the engine refutes controls and mutations."""
+"""Robust records: the engine refutes controls and mutations, parts agree with public solvers."""
 
 from fractions import Fraction
 
@@ -35,9 +35,8 @@ from rltheory.theory.records import (
     robust_static,
     robust_transport,
 )
-from rltheory.theory.sides import compare, to_bounds
+from rltheory.theory.sides import to_bounds
 from rltheory.theory.tape import Tape
-from rltheory.theory.verdict import EXISTENTIAL
 
 MODULES = (
     robust_operator,
@@ -54,23 +53,6 @@ MODULES = (
     robust_gradient,
 )
 THEOREMS = [theorem for module in MODULES for theorem in module.THEOREMS]
-
-
-def instances_of(theorem, count):
-    """The first `count` admissible instances over the theorem's sizes."""
-    drawn = (
-        theorem.sample(Tape(seed=(seed, 11)), theorem.sizes[seed % len(theorem.sizes)])
-        for seed in range(count * 4)
-    )
-    admitted = [instance for instance in drawn if theorem.admissible(instance)][:count]
-    assert len(admitted) == count
-    return admitted
-
-
-@pytest.mark.parametrize("theorem", THEOREMS, ids=lambda theorem: theorem.id)
-def test_claim_holds_on_random_tapes(theorem):
-    for instance in instances_of(theorem, 1 if theorem.kind in EXISTENTIAL else 15):
-        assert compare(theorem.kind, *theorem.sides(instance)).state == "satisfied"
 
 
 @pytest.mark.slow
