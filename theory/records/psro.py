@@ -12,6 +12,7 @@ import numpy as np
 from rltheory.analysis.rational import FractionArray
 from rltheory.games.exact.exact_form import ExactForm, exact_nash_conv, fraction_array
 from rltheory.theory import extensive_instances as ext
+from rltheory.theory import extensive_plans as plans
 from rltheory.theory import game_instances as games
 from rltheory.theory.sides import Side
 from rltheory.theory.tape import Tape
@@ -22,15 +23,17 @@ _MOST_PURE = 24
 
 def _restricted_equilibrium(form: ExactForm, allowed: FractionArray) -> FractionArray:
     """Return an equilibrium (slots,) of the game in which only slots with 1 may be played."""
-    chosen = [[x for x in ext.pure_profiles(form, p) if not np.any(x > allowed)] for p in range(2)]
-    rows, columns = ([ext.plan(form, x) for x in some] for some in chosen)
-    matrix = ext.plan_payoffs(form, rows, columns)
+    chosen = [
+        [x for x in plans.pure_profiles(form, p) if not np.any(x > allowed)] for p in range(2)
+    ]
+    rows, columns = ([plans.plan(form, x) for x in some] for some in chosen)
+    matrix = plans.plan_payoffs(form, rows, columns)
     weights = games.optimal_rows(matrix), games.optimal_columns(matrix)
-    mixed = ext.plan(form, ext.uniform(form))
-    for p, (w, plans) in enumerate(zip(weights, (rows, columns), strict=True)):
-        total = sum(share * x for share, x in zip(w, plans, strict=True))
-        mixed[ext.own(form, p)] = np.asarray(total)[ext.own(form, p)]
-    return ext.played(form, mixed)
+    mixed = plans.plan(form, plans.uniform(form))
+    for p, (w, pure) in enumerate(zip(weights, (rows, columns), strict=True)):
+        total = sum(share * x for share, x in zip(w, pure, strict=True))
+        mixed[plans.own(form, p)] = np.asarray(total)[plans.own(form, p)]
+    return plans.played(form, mixed)
 
 
 def extensive_oracle(form: ExactForm) -> list[Fraction]:
@@ -47,8 +50,8 @@ def extensive_oracle(form: ExactForm) -> list[Fraction]:
         distances.append(exact_nash_conv(form, strategies))
         before = allowed.copy()
         for p in range(2):
-            worth = ext.worths(form, [strategies], p)
-            for parent, slots in reversed(ext.sets(form, p)):
+            worth = plans.worths(form, [strategies], p)
+            for parent, slots in reversed(plans.sets(form, p)):
                 best = max(worth[slots])
                 if best > max(worth[slots][before[slots] == 1]):
                     allowed[slots.start + int(np.argmax(worth[slots]))] = Fraction(1)
@@ -86,7 +89,7 @@ EXTENSIVE_ORACLE = Theorem(
     kind="inequality",
     sample=ext.game,
     sides=ends_sides,
-    admissible=lambda form: all(ext.pure_count(form, p) <= _MOST_PURE for p in range(2)),
+    admissible=lambda form: all(plans.pure_count(form, p) <= _MOST_PURE for p in range(2)),
     control=Control(
         name="one iteration for each set",
         explanation="As many iterations as there are information sets.",

@@ -18,6 +18,7 @@ from rltheory.games.exact.exact_form import (
 )
 from rltheory.games.exact.sequence_form import sequence_form_nash
 from rltheory.theory import extensive_instances as ext
+from rltheory.theory import extensive_plans as plans
 from rltheory.theory import game_instances as games
 from rltheory.theory.sides import Side
 from rltheory.theory.tape import Tape
@@ -41,7 +42,7 @@ def sample_profiles(tape: Tape, depth: int, *, zero_sum: bool = True) -> Profile
 
 
 def _few_strategies(form: ExactForm) -> bool:
-    return all(ext.pure_count(form, p) <= _MOST_PURE for p in range(2))
+    return all(plans.pure_count(form, p) <= _MOST_PURE for p in range(2))
 
 
 def _values(form: ExactForm) -> list[Fraction]:
@@ -53,14 +54,14 @@ def _values(form: ExactForm) -> list[Fraction]:
 
 def minimax_sides(form: ExactForm) -> tuple[Side, Side]:
     """Return the value in sequence form, thrice, and that of the normal form by two programs."""
-    matrix = ext.pure_matrix(form)
+    matrix = plans.pure_matrix(form)
     conceded = (matrix @ games.optimal_columns(matrix)).max()
     secured = (games.optimal_rows(matrix) @ matrix).min()
     return fraction_array(_values(form)), fraction_array([conceded, conceded, secured])
 
 
 def _pure_only(form: ExactForm) -> tuple[Side, Side]:
-    matrix = ext.pure_matrix(form)
+    matrix = plans.pure_matrix(form)
     conceded, secured = matrix.max(axis=0).min(), matrix.min(axis=1).max()
     return fraction_array(_values(form)), fraction_array([conceded, conceded, secured])
 
@@ -98,9 +99,9 @@ MINIMAX = Theorem(
 
 def _losses(form: ExactForm, strategies: FractionArray, player: int) -> FractionArray:
     """What each slot's action loses against a best one, when all goes on at best; (slots,)."""
-    worth = ext.worths(form, [strategies], player)
+    worth = plans.worths(form, [strategies], player)
     losses = fraction_array([Fraction(0)] * form.game.slots)
-    for parent, slots in reversed(ext.sets(form, player)):
+    for parent, slots in reversed(plans.sets(form, player)):
         best = max(worth[slots])
         losses[slots] = best - worth[slots]
         worth[parent] += best
@@ -110,7 +111,7 @@ def _losses(form: ExactForm, strategies: FractionArray, player: int) -> Fraction
 def _slackness(instance: Profiles, reached: bool) -> tuple[Side, Side]:
     form, strategies, _ = instance
     losses = sum(_losses(form, strategies, p) for p in range(2))
-    weights = ext.plan(form, strategies)[: form.game.slots] if reached else strategies
+    weights = plans.plan(form, strategies)[: form.game.slots] if reached else strategies
     return exact_nash_conv(form, strategies), np.asarray(losses) @ weights
 
 
@@ -150,7 +151,7 @@ def exchange_sides(instance: Profiles) -> tuple[Side, Side]:
     form, first, second = instance
     pairs = (
         (first, second),
-        (ext.change(form, first, 1, second), ext.change(form, second, 1, first)),
+        (plans.change(form, first, 1, second), plans.change(form, second, 1, first)),
     )
     kept, exchanged = (exact_nash_conv(form, x) + exact_nash_conv(form, y) for x, y in pairs)
     return kept, exchanged
@@ -194,12 +195,12 @@ def sample_certified(tape: Tape, depth: int) -> Certified:
     form, strategies, _ = sample_profiles(tape, depth)
     if not _few_strategies(form):
         return Certified(form, Fraction(0), strategies)
-    matrix = ext.pure_matrix(form)
+    matrix = plans.pure_matrix(form)
     value = Fraction((matrix @ games.optimal_columns(matrix)).max())
     optimal = sequence_form_nash(form.game, arithmetic="rational").strategies
     weight = Fraction(tape.integer(0, 4), 4)
-    plans = weight * ext.plan(form, optimal) + (1 - weight) * ext.plan(form, strategies)
-    return Certified(form, value, ext.played(form, np.asarray(plans)))
+    mixed = weight * plans.plan(form, optimal) + (1 - weight) * plans.plan(form, strategies)
+    return Certified(form, value, plans.played(form, np.asarray(mixed)))
 
 
 def enclosure_sides(instance: Certified) -> tuple[Side, Side]:
