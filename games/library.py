@@ -62,7 +62,8 @@ def load(name: str, *, form: str | None = None, **parameters: Any) -> ExtensiveG
     the tree of all histories, which sampling and files need. By default the first where a game has
     it. Both have the same slots, so a profile of one is a profile of the other.
 
-    Raises ValueError if there is no such game, form or parameter, or a parameter has a wrong value.
+    Raises ValueError if there is no such game, form or parameter, or a parameter has a wrong value;
+    TypeError if the name is no string.
     """
     rules = make_rules(name, **parameters)
     if form is None:
@@ -103,6 +104,8 @@ def rules_parameters(rules: Any) -> dict[str, Any]:
 
 
 def _rules_class(name: str) -> type[Any]:
+    if not isinstance(name, str):
+        raise TypeError(f"name is {name!r}; expected a string, one of {', '.join(game_names())}")
     found = FACTORED.get(name) or TREES.get(name)
     if found is None:
         raise ValueError(

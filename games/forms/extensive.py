@@ -124,7 +124,7 @@ class ExtensiveGame:
         if self.slots and profile.min() < 0:
             slot = int(profile.argmin())
             raise ValueError(
-                f"{name} plays action {self._describe(slot)} with probability {profile[slot]}; "
+                f"{name} plays action {self.describe(slot)} with probability {profile[slot]}; "
                 "probabilities must be >= 0"
             )
         if self.slots:
@@ -148,10 +148,21 @@ class ExtensiveGame:
             table[player][label] = dict(zip(self.action_labels[i], row, strict=True))
         return table
 
-    def _describe(self, slot: int) -> str:
+    def describe(self, slot: int) -> str:
+        """The action of a slot in words."""
         infoset = int(np.searchsorted(self.form.first, slot, side="right")) - 1
         action = self.action_labels[infoset][slot - self.form.first[infoset]]
         return f"{action!r} at information set {self.infoset_labels[infoset]!r}"
+
+
+def check_game(game: object) -> ExtensiveGame:
+    """Return the game; TypeError saying how to get one if it is none."""
+    if isinstance(game, ExtensiveGame):
+        return game
+    how = f"games.load({game!r}) builds a game from its name"
+    if not isinstance(game, str):
+        how = "as games.load, from_tree or, of a MatrixGame, one_shot give"
+    raise TypeError(f"game is {game!r}; expected an ExtensiveGame: {how}")
 
 
 def from_tree(tree: GameTree, name: str = "game") -> ExtensiveGame:

@@ -27,6 +27,10 @@ from rltheory.games.interop.gambit_tokens import (
 )
 from rltheory.games.normal_form.matrix_game import MatrixGame
 
+_MANY = 1_000_000
+"""A few digits can declare more profiles than a memory holds; up to so many are read as far as the
+file goes, so that the error says where it ends."""
+
 
 @dataclass(frozen=True)
 class NfgOutcome:
@@ -93,9 +97,21 @@ def parse_nfg(text: str, name: str = "nfg") -> NfgFile:
     tokens.word(("R", "D"), "R or D, the kind of numbers")
     title = tokens.label("the game's title in quotes")
     players = read_players(tokens)
-    strategies = _strategies(tokens, len(players))
+    at = tokens.next
+    declared = _strategies(tokens, len(players))
+    cells = math.prod(len(names) if isinstance(names, tuple) else names for names in declared)
+    if cells > max(tokens.left, _MANY):
+        size = str(cells) if cells < 10**15 else f"about 10^{math.log10(cells):.0f}"
+        tokens.refuse(
+            f"the strategies of {len(players)} players make {size} profiles; "
+            f"expected an entry for each; got {tokens.left} words until the end of the file",
+            at,
+        )
+    strategies = tuple(
+        names if isinstance(names, tuple) else tuple(str(a + 1) for a in range(names))
+        for names in declared
+    )
     comment = tokens.label("a comment") if tokens.next.kind == "text" else ""
-    cells = math.prod(len(names) for names in strategies)
     outcomes = None
     contingencies: tuple[int, ...] | tuple[tuple[Fraction, ...], ...]
     if tokens.next.kind == "open":
@@ -147,10 +163,10 @@ def nfg_file(game: MatrixGame, title: str = "game") -> NfgFile:
     )
 
 
-def _strategies(tokens: Tokens, players: int) -> tuple[tuple[str, ...], ...]:
+def _strategies(tokens: Tokens, players: int) -> list[tuple[str, ...] | int]:
     """The strategies' names in braces within braces, or their numbers in one pair of braces."""
     tokens.take("open", "'{' and the strategies")
-    strategies = []
+    strategies: list[tuple[str, ...] | int] = []
     for player in range(players):
         whose = f"of player {player + 1} of {players}"
         if tokens.next.kind == "open":
@@ -160,11 +176,9 @@ def _strategies(tokens: Tokens, players: int) -> tuple[tuple[str, ...], ...]:
                 names.append(tokens.label(f"a strategy {whose} in quotes or '}}'"))
             strategies.append(tuple(names))
         else:
-            # A game has at least as many payoffs as a player has strategies.
-            count = tokens.integer(f"the number of strategies {whose}", 1, max(1, tokens.left))
-            strategies.append(tuple(str(a + 1) for a in range(count)))
+            strategies.append(tokens.integer(f"the number of strategies {whose}", 1))
     tokens.take("close", f"'}}' after the strategies of {players} players")
-    return tuple(strategies)
+    return strategies
 
 
 def _outcomes(tokens: Tokens, players: int) -> tuple[NfgOutcome, ...]:

@@ -20,7 +20,7 @@ same bits otherwise. Settings belong into a dataclass with `__call__`, as in
 were.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Literal
@@ -37,7 +37,7 @@ from rltheory.analysis.arrays import (
     check_range,
     read_only,
 )
-from rltheory.games.forms.extensive import ExtensiveGame
+from rltheory.games.forms.extensive import ExtensiveGame, check_game
 from rltheory.games.forms.one_shot import one_shot
 from rltheory.games.normal_form.matrix_game import MatrixGame, Profile
 from rltheory.games.oracles.meta_solvers import META_SOLVERS, MetaSolver, NashLP
@@ -108,6 +108,7 @@ def psro(
     tie_tolerance: float = 1e-12,
     memory_limit: float = 2.0**31,
     save: str | PathLike[str] | None = None,
+    progress: Callable[[int, float], None] | None = None,
 ) -> PSROResult:
     """Grow populations by exact best responses to a meta-solver's mixtures.
 
@@ -131,13 +132,14 @@ def psro(
     whose tensor takes more than `memory_limit` bytes raise ValueError, before the run starts unless
     repeats are dropped.
     save: a file that gets the run after every iteration; if it exists the run goes on from there,
-    to the same bits as without interruption, and may have more iterations than before.
+    to the same bits as without interruption, and may have more iterations than before. progress:
+    called after every iteration, 0 for the initial population, with it and the exploitability.
 
     Raises ValueError for an unknown meta-solver, "nash" in a game that is not two-player zero-sum,
-    a meta-solver that returns no mixed strategies, or a file of another run; OSError if the file
-    cannot be written.
+    a meta-solver that returns no mixed strategies, or a file of another run; TypeError for an
+    argument of another kind; OSError if the file cannot be written.
     """
-    form = one_shot(game) if isinstance(game, MatrixGame) else game
+    form = one_shot(game) if isinstance(game, MatrixGame) else check_game(game)
     train, evaluate = _solvers(form, meta_solver, evaluation)
     total = check_positive_integer(iterations, "iterations")
     _check_choice(ties, "ties", ("uniform", "first"))
@@ -145,6 +147,7 @@ def psro(
     slack = check_range(tie_tolerance, "tie_tolerance", 0.0, 1.0) * form.payoff_range
     if tolerance is not None:
         check_range(tolerance, "tolerance", 0.0, np.inf)
+    check_range(memory_limit, "memory_limit", 0.0, np.inf)
     run = Run(form, train, evaluate, slack, ties == "first", float(memory_limit))
     if repeats == "keep":
         run.check_memory((total + 1,) * form.players)
@@ -162,12 +165,10 @@ def psro(
         )
     if state is None:
         state = run.measure(None, plans, None)
-        if file is not None:
-            file.write(state)
+        _report(state, file, progress)
     while not (stopped := _stopped(state, total, repeats, tolerance)):
         state = run.step(state, repeats == "drop")
-        if file is not None:
-            file.write(state)
+        _report(state, file, progress)
     return _result(form, run, frozen(state), stopped)
 
 
@@ -192,9 +193,9 @@ def double_oracle(
     Raises ValueError if the game is not two-player zero-sum.
     Source: McMahan, Gordon and Blum (2003); Bosansky et al. (2014) for the sequence form.
     """
-    if not isinstance(game, ExtensiveGame | MatrixGame):
+    if not isinstance(game, ExtensiveGame | MatrixGame | str):
         game = MatrixGame.zero_sum(as_float_array(game, "game", (None, None)))
-    form = one_shot(game) if isinstance(game, MatrixGame) else game
+    form = one_shot(game) if isinstance(game, MatrixGame) else check_game(game)
     relative = check_range(tolerance, "tolerance", 0.0, 1.0)
     return psro(
         form,
@@ -208,6 +209,16 @@ def double_oracle(
         tolerance=relative * float(form.payoff_range.max(initial=0.0)),
         save=save,
     )
+
+
+def _report(
+    state: PSROState, file: PSROFile | None, progress: Callable[[int, float], None] | None
+) -> None:
+    """Keep and announce what a run has come to."""
+    if file is not None:
+        file.write(state)
+    if progress is not None:
+        progress(len(state.measured) - 1, float(state.measured[-1, 0]))
 
 
 def _stopped(state: PSROState, total: int, repeats: Repeats, tolerance: float | None) -> str:

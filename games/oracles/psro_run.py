@@ -1,17 +1,16 @@
 """The state of a PSRO run, and the file that keeps it so that a run can be taken up again."""
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray, read_only
-from rltheory.analysis.files import prepare, replacing
+from rltheory.analysis.files import replacing
+from rltheory.games.archive import archive_path, check_names, read_archive
 from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.normal_form.matrix_game import Profile
 from rltheory.games.oracles.psro_payoffs import Plans
@@ -61,11 +60,10 @@ def fingerprint(game: ExtensiveGame, plans: Plans, *settings: object) -> str:
 class PSROFile:
     """A run on disk (`.npz`), replaced whole at every write."""
 
-    def __init__(self, path: str | PathLike[str], run: str, players: int) -> None:
-        self.path = Path(path)
+    def __init__(self, save: str | PathLike[str], run: str, players: int) -> None:
+        self.path = archive_path(save)
         self.run = run
         self.players = players
-        prepare(self.path)
 
     def read(self) -> PSROState | None:
         """Return where the run stands, None if there is no file yet.
@@ -74,12 +72,7 @@ class PSROFile:
         """
         if not self.path.exists():
             return None
-        try:
-            # NumPy leaves the file open when it cannot read it.
-            with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-                kept: dict[str, Any] = dict(archive)
-        except (ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(f"{self.path} does not hold a PSRO run: {error}") from None
+        kept = read_archive(self.path, "a PSRO run")
         groups = {
             group: tuple(f"{group}_{p}" for p in range(self.players))
             for group in ("plans", "training", "evaluation", "responses")
@@ -91,9 +84,7 @@ class PSROFile:
                 f"{self.path} holds a run of another game, meta-solver or setting; "
                 "expected one with the same arguments, or a new file"
             )
-        missing = expected - set(kept)
-        if missing:
-            raise ValueError(f"{self.path} does not hold a PSRO run: {min(missing)} is missing")
+        check_names(kept, expected, self.path, "a PSRO run")
         parts = {group: tuple(kept[name] for name in names) for group, names in groups.items()}
         return PSROState(payoffs=kept.get("payoffs"), measured=kept["measured"], **parts)
 

@@ -16,14 +16,17 @@ from numba.core.errors import NumbaError
 from rltheory.analysis.arrays import FloatArray, IntArray, check_positive_integer, read_only
 from rltheory.games import kernels
 from rltheory.games.best_response import Deviations, deviations
-from rltheory.games.forms.extensive import ExtensiveGame
+from rltheory.games.forms.extensive import ExtensiveGame, check_game
 from rltheory.games.regret.cfr_kernel import iterate
-from rltheory.games.regret.cfr_run import CFRState, RunFile, fingerprint, initial_state
+from rltheory.games.regret.cfr_run import CFRState, RunFile, check_state, fingerprint, initial_state
 from rltheory.games.regret.variant import Variant, specialise
 from rltheory.games.regret.variants import as_variant
 
 BLOCK = 4096
 """Iterations compiled code runs at a time: their schedule is kept in memory."""
+
+MOST_CHECKPOINTS = 1_000_000
+"""What is measured is kept in memory, and in a run's file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +77,14 @@ def cfr(
     progress: called at every checkpoint with the iteration and the exploitability.
 
     Raises ValueError for an unknown variant, checkpoints outside 1, ..., iterations, a state of
-    another game, a variant whose numbers stop being finite, or a file of another run; TypeError for
-    a variant that does not compile; OSError if the file cannot be written.
+    another game, a variant whose numbers stop being finite or give no strategy, or a file of
+    another run; TypeError for a variant that does not compile, or an argument of another kind;
+    OSError if the file cannot be written.
     """
-    rule = as_variant(variant)
+    game, rule = check_game(game), as_variant(variant)
     marks = checkpoint_iterations(checkpoints, iterations)
     total = marks[-1]
-    state = initial_state(game) if state is None else state.check(game)
+    state = initial_state(game) if state is None else check_state(state, CFRState).check(game)
     done: list[tuple[int, Deviations]] = []
     file = None
     if save is not None:
@@ -112,13 +116,19 @@ def cfr(
 def checkpoint_iterations(checkpoints: int | Sequence[int], iterations: int) -> list[int]:
     """Return the iterations to measure after: as given, or spaced evenly on a logarithmic axis.
 
-    Raises ValueError if one is outside 1, ..., iterations, or iterations above 2^53.
+    Raises ValueError if one is outside 1, ..., iterations, iterations above 2^53, or there are more
+    than a million.
     """
     iterations = check_positive_integer(iterations, "iterations")
     if iterations > 2**53:
         raise ValueError(f"iterations is {iterations}; expected at most 2**53")
     if not isinstance(checkpoints, Iterable):
         count = check_positive_integer(checkpoints, "checkpoints")
+        if min(count, iterations) > MOST_CHECKPOINTS:
+            raise ValueError(
+                f"checkpoints is {count} in {iterations} iterations; expected at most "
+                f"{MOST_CHECKPOINTS}"
+            )
         if count > 2 * iterations * (np.log(iterations) + 1) + 1:
             # The points are less than 1 apart, so every iteration is near one of them.
             return list(range(1, iterations + 1))
@@ -140,11 +150,12 @@ def _advance(
         kernels.reaches(game.compiled, p, arrays["strategies"], reach)
     for begin in range(state.iteration + 1, until + 1, BLOCK):
         block = range(begin, min(begin + BLOCK, until + 1))
+        schedule = rule.numbers(block, total)
         try:
-            specialise(iterate, rule)(
+            row, infoset = specialise(iterate, rule)(
                 game.compiled,
                 alternating,
-                np.array([rule.schedule(t, total) for t in block], dtype=np.float64),
+                schedule,
                 *arrays.values(),
                 reach,
                 worth,
@@ -156,13 +167,45 @@ def _advance(
             raise TypeError(
                 f"the functions of variant {rule.name!r} do not compile: {cause}"
             ) from error
-    for name, array in arrays.items():
-        if not np.all(np.isfinite(array)):
+        if infoset >= 0:
+            _check_finite(rule, arrays, ("regrets", "memories", "states"), block[row])
+            _refuse_strategy(game, rule, arrays["strategies"], block[row], infoset)
+    _check_finite(rule, arrays, arrays, until)
+    if np.any(arrays["average"] < 0):
+        raise ValueError(
+            f"variant {rule.name!r} has an average below 0 by iteration {until}; "
+            "expected its weight and decay to give numbers of at least 0"
+        )
+    return CFRState(until, **{name: read_only(array) for name, array in arrays.items()})
+
+
+def _check_finite(
+    rule: Variant, arrays: dict[str, FloatArray], names: Iterable[str], iteration: int
+) -> None:
+    """Raise ValueError naming the first of a run's arrays that is not finite."""
+    for name in names:
+        if not np.all(np.isfinite(arrays[name])):
             raise ValueError(
-                f"variant {rule.name!r} has {name} that are not finite by iteration {until}; "
+                f"variant {rule.name!r} has {name} that are not finite by iteration {iteration}; "
                 "expected its functions to return finite numbers"
             )
-    return CFRState(until, **{name: read_only(array) for name, array in arrays.items()})
+
+
+def _refuse_strategy(
+    game: ExtensiveGame, rule: Variant, strategies: FloatArray, iteration: int, infoset: int
+) -> None:
+    """Raise ValueError for what a variant's `strategy` gave at an information set."""
+    first, last = game.form.first[infoset : infoset + 2].tolist()
+    shares = strategies[first:last]
+    bad = np.flatnonzero(~(shares >= 0))
+    if len(bad):
+        given = f"{shares[bad[0]]} for action {game.describe(first + int(bad[0]))}"
+    else:
+        given = f"shares that add up to inf at information set {game.infoset_labels[infoset]!r}"
+    raise ValueError(
+        f"strategy of variant {rule.name!r} gives {given} in iteration {iteration}; "
+        "expected finite numbers of at least 0"
+    )
 
 
 def _profile(game: ExtensiveGame, state: CFRState) -> FloatArray:

@@ -1,16 +1,15 @@
 """The state of a CFR run, and the file that keeps it so that a run can be taken up again."""
 
-import zipfile
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray, check_shape, read_only
-from rltheory.analysis.files import prepare, replacing
+from rltheory.analysis.files import replacing
+from rltheory.games.archive import archive_path, check_names, read_archive
 from rltheory.games.best_response import Deviations
 from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.regret.variant import Variant
@@ -74,7 +73,7 @@ def fingerprint(
     digest = sha256()
     for array in (*game.form, *start.copies().values()):
         digest.update(np.ascontiguousarray(array).tobytes())
-    schedule = [rule.schedule(t, iterations) for t in (1, 2, iterations)]
+    schedule = [tuple(rule.schedule(t, iterations)) for t in (1, 2, iterations)]
     settings = (
         rule.digest(), rule.shared_state, schedule, iterations, alternating, checkpoints,
         start.iteration,
@@ -86,13 +85,23 @@ def fingerprint(
 State = TypeVar("State", bound="DataclassInstance")
 
 
-class RunFile:
-    """A run on disk (`.npz`): its state and what was measured, replaced whole at every write."""
+def check_state(state: object, kind: type[State]) -> State:
+    """Return a state to go on from; TypeError unless it is of that kind."""
+    if not isinstance(state, kind):
+        raise TypeError(f"state is {state!r}; expected a {kind.__name__}, as of an earlier result")
+    return state
 
-    def __init__(self, path: str | PathLike[str], run: str) -> None:
-        self.path = Path(path)
+
+class RunFile:
+    """A run on disk (`.npz`): its state and what was measured, replaced whole at every write.
+
+    run: the digest of all that determines it; kind: what to call it in errors.
+    """
+
+    def __init__(self, save: str | PathLike[str], run: str, kind: str = "a CFR run") -> None:
+        self.path = archive_path(save)
         self.run = run
-        prepare(self.path)
+        self.kind = kind
 
     def read(self, start: State) -> tuple[State, list[tuple[int, Deviations]]]:
         """Return where the run stands: at `start`, any dataclass of arrays, if there is no file.
@@ -101,15 +110,9 @@ class RunFile:
         """
         if not self.path.exists():
             return start, []
-        try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                kept: dict[str, Any] = dict(archive)
-        except (ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(f"{self.path} does not hold a CFR run: {error}") from None
+        kept = read_archive(self.path, self.kind)
         names = [field.name for field in fields(start)]
-        missing = {"run", "marks", "payoffs", "best", *names} - set(kept)
-        if missing:
-            raise ValueError(f"{self.path} does not hold a CFR run: {min(missing)} is missing")
+        check_names(kept, ["run", "marks", "payoffs", "best", *names], self.path, self.kind)
         if str(kept["run"]) != self.run:
             raise ValueError(
                 f"{self.path} holds a run of another game, variant or setting; "

@@ -10,7 +10,7 @@ the same. `rltheory.games.regret.mccfr_samples` lists all samples of a traversal
 Source: Lanctot, Waugh, Zinkevich and Bowling (2009), sections 3.1 to 3.3 and Theorem 5.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from os import PathLike
@@ -29,10 +29,10 @@ from rltheory.analysis.arrays import (
 )
 from rltheory.games import kernels
 from rltheory.games.best_response import Deviations, deviations
-from rltheory.games.forms.extensive import ExtensiveGame
+from rltheory.games.forms.extensive import ExtensiveGame, check_game
 from rltheory.games.forms.tree import GameTree
 from rltheory.games.regret.cfr import checkpoint_iterations
-from rltheory.games.regret.cfr_run import RunFile
+from rltheory.games.regret.cfr_run import RunFile, check_state
 from rltheory.games.regret.mccfr_kernels import (
     SampledTree,
     external_iterations,
@@ -100,6 +100,7 @@ def mccfr(
     rule: Rule = "regret_matching",
     state: MCCFRState | None = None,
     save: str | PathLike[str] | None = None,
+    progress: Callable[[int, float], None] | None = None,
 ) -> MCCFRResult:
     """Run Monte Carlo CFR on a game's tree; return the average strategies.
 
@@ -118,12 +119,14 @@ def mccfr(
 
     state: of an earlier run, to go on from with its random numbers, to the same bits as without
     interruption; `iterations` counts from the beginning. save: a file that gets the run after every
-    checkpoint, and is taken up if it exists.
+    checkpoint, and is taken up if it exists. progress: called at every checkpoint with the
+    iteration and the exploitability.
 
     Raises ValueError if the game has no tree (`load(..., form="tree")` gives one), the sampling or
-    rule is unknown, exploration is not in (0, 1], or a state or file is of another game or run.
+    rule is unknown, exploration is not in (0, 1], or a state or file is of another game or run;
+    TypeError for an argument of another kind.
     """
-    tree = check_tree(game)
+    tree = check_tree(check_game(game))
     check_sampling(sampling, exploration)
     if rule not in RULES:
         raise ValueError(f"rule is {rule!r}; expected one of {', '.join(RULES)}")
@@ -133,13 +136,14 @@ def mccfr(
         state = _initial_state(game, seed)
     elif seed is not None:
         raise ValueError(f"seed is {seed!r}; expected none beside a state, which has its own")
+    check_state(state, MCCFRState)
     for name in ("regrets", "average"):
         check_shape(getattr(state, name), f"state.{name}", (game.slots,))
     done: list[tuple[int, Deviations]] = []
     file = None
     if save is not None:
         settings = (sampling, exploration if sampling == "outcome" else None, rule, marks)
-        file = RunFile(save, _fingerprint(game, state, settings))
+        file = RunFile(save, _fingerprint(game, state, settings), "an MCCFR run")
         state, done = file.read(state)
     run = _Run(game, sampled_tree(game, tree), sampling, exploration, rule)
     for mark in marks:
@@ -148,6 +152,8 @@ def mccfr(
             done.append((mark, deviations(game, _average(game, state))))
             if file is not None:
                 file.write(state, done)
+            if progress is not None:
+                progress(mark, done[-1][1].exploitability)
     if not done:
         done.append((state.iteration, deviations(game, _average(game, state))))
     current = np.empty(game.slots)

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from rltheory.analysis.arrays import FloatArray
+
 Numbers = tuple[float, ...]
 
 
@@ -75,6 +77,8 @@ class Variant:
     walk. signal(size, g, c), of the new state, are the four numbers s that the functions above get.
 
     name: what to call it; title: for figures; source: where it is from.
+
+    Raises TypeError for a field of another kind.
     """
 
     name: str
@@ -90,14 +94,64 @@ class Variant:
     title: str = ""
     source: str = ""
 
+    def __post_init__(self) -> None:
+        for field in ("name", "title", "source"):
+            given = getattr(self, field)
+            if not isinstance(given, str):
+                raise TypeError(f"{field} is {given!r}; expected a string")
+        for field, given in {"schedule": self.schedule, **self.functions()}.items():
+            if not callable(given):
+                raise TypeError(f"{field} is {given!r}; expected a function")
+
     def functions(self) -> dict[str, Callable[..., Any]]:
         """The functions that are compiled, by the name that the traversal calls them."""
         names = ("regret", "strategy", "weight", "decay", "memory", "track", "signal")
         return {name: getattr(self, name) for name in names}
 
+    def width(self) -> int:
+        """How many numbers the schedule gives."""
+        return len(self._numbers_at(1, 1))
+
+    def numbers(self, iterations: range, n: int) -> FloatArray:
+        """The schedule of some iterations of n, shape (iterations, numbers).
+
+        Raises ValueError naming the first iteration for which it is no tuple of as many numbers as
+        ever, or has one that is NaN.
+        """
+        rows = [self.schedule(t, n) for t in iterations]
+        width = self.width()
+        try:
+            array = np.array(rows, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            array = np.empty(0)
+        if array.shape == (len(rows), width) and not np.isnan(array).any():
+            return array
+        for t in iterations:
+            count = len(self._numbers_at(t, n))
+            if count != width:
+                raise ValueError(
+                    f"schedule of variant {self.name!r} gives {count} numbers at iteration {t}; "
+                    f"expected {width}, as at iteration 1 of 1"
+                )
+        raise ValueError(f"schedule of variant {self.name!r} gives other numbers when asked again")
+
+    def _numbers_at(self, t: int, n: int) -> FloatArray:
+        """The numbers of one iteration; ValueError if they are none."""
+        given: object = self.schedule(t, n)
+        try:
+            row = np.array(given, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            row = np.empty((0, 0))
+        if row.ndim != 1 or np.isnan(row).any():
+            raise ValueError(
+                f"schedule of variant {self.name!r} gives {given!r} at iteration {t} of {n}; "
+                "expected a tuple of numbers, none of them NaN"
+            )
+        return row
+
     def digest(self) -> str:
         """A digest of the functions' code and all that they call."""
-        digest = sha256(repr((len(self.schedule(1, 1)), self.shared_state)).encode())
+        digest = sha256(repr((self.width(), self.shared_state)).encode())
         for function in self.functions().values():
             _feed(digest, function, set())
         return digest.hexdigest()[:16]
@@ -121,7 +175,7 @@ def specialise(template: Callable[..., Any], variant: Variant) -> Any:
             "tracks": variant.signal is not no_signal,
             "shared": variant.shared_state,
             "remembers": variant.memory is not keep,
-            "numbers": len(variant.schedule(1, 1)),
+            "numbers": variant.width(),
         }
         scope = {**template.__globals__, **compiled, **constants}
         clone = FunctionType(template.__code__, scope, key)

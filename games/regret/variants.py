@@ -288,7 +288,7 @@ def as_variant(variant: str | Variant) -> Variant:
     """
     if isinstance(variant, Variant):
         return variant
-    if variant not in VARIANTS:
+    if not isinstance(variant, str) or variant not in VARIANTS:
         near = get_close_matches(str(variant), VARIANTS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(

@@ -1,0 +1,56 @@
+"""Files (`.npz`) in which a run is kept: where they may be, and what they must hold."""
+
+import zipfile
+import zlib
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+
+from rltheory.analysis.files import prepare
+
+
+def archive_path(save: str | PathLike[str]) -> Path:
+    """Return where a run is to be kept, once it is known that it can be.
+
+    Raises TypeError if it is no path, OSError if no file can be written there.
+    """
+    try:
+        path = Path(save)
+    except TypeError:
+        raise TypeError(f"save is {save!r}; expected the path of a file") from None
+    prepare(path)
+    return path
+
+
+def read_archive(path: Path, kind: str) -> dict[str, Any]:
+    """Return the arrays of a run's file by name; `kind` says which run, as in "a CFR run".
+
+    Raises ValueError if the file is no archive of arrays.
+    """
+    try:
+        # NumPy leaves the file open when it cannot read it.
+        with path.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            kept = dict(archive) if isinstance(archive, NpzFile) else None
+    except (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        kept = None
+    if kept is None or not all(isinstance(array, np.ndarray) for array in kept.values()):
+        raise ValueError(
+            f"{path} does not hold {kind}: expected an archive of arrays (.npz) written by an "
+            "earlier run, or a new file; got a file that is not one, or is damaged"
+        )
+    return kept
+
+
+def check_names(kept: dict[str, Any], names: Iterable[str], path: Path, kind: str) -> None:
+    """Raise ValueError unless a file has all of these arrays."""
+    missing = sorted(set(names) - set(kept))
+    if missing:
+        raise ValueError(
+            f"{path} does not hold {kind}: {missing[0]} is missing; expected the archive of an "
+            "earlier run, or a new file"
+        )
