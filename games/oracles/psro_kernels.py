@@ -10,10 +10,7 @@ import numpy as np
 from numba import njit
 
 from rltheory.games import kernels
-from rltheory.games.normal_form.payoff_kernels import pure_payoffs
-
-SMALLEST_SCALE = 1e-8
-"""Below this SHOR's listing leaves gains as they are."""
+from rltheory.games.oracles.shor_kernels import shor_step
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -134,110 +131,36 @@ def contract(plans, here, there, weights, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def shor_on_kinds(  # type: ignore[no-untyped-def]
-    form,
-    plans,
-    payoffs,
-    kinds,
-    copies,
-    iterations,
-    blend,
-    sharpness,
-    momentum,
-    diversity,
-    normalise,
-    from_mean,
-    strategies,
-    reach,
-    worth,
-):
-    """SHOR's inner solver on populations in which several policies can have the same plan.
+def shor_on_plans(form, plans, copies, inner, strategies, reach, worth):  # type: ignore[no-untyped-def]
+    """SHOR's inner solver without payoffs among policies: every step passes over the game's leaves.
 
-    plans: a tuple of each player's different plans (kinds of it, own slots). payoffs: among these,
-    as packed by `payoff_kernels.pack`; or of shape (players, 0), and then every step is a pass over
-    the game's leaves. kinds (players,): how many. copies: how many policies have each plan; they
-    earn the same and so are always played alike. strategies (flat): of one copy, at first as they
-    start, in the end the last ones. Returns the averages, also of one copy.
+    plans: a tuple of each player's different plans (kinds of it, own slots). copies, strategies
+    and what is returned: as of `shor_kernels.shor_on_tensor`.
     """
     size = len(strategies)
     average = np.zeros(size)
     regrets = np.zeros(size)
-    previous = np.zeros(size)
+    gains = np.zeros(size)
     values = np.empty(size)
-    work = np.empty(payoffs.shape[1])
     weights = strategies * copies
-    direct = payoffs.shape[1] == 0
     begin = 0
     for p in range(len(plans)):
-        mix(form, p, plans[p], weights[begin : begin + kinds[p]], reach)
-        begin += kinds[p]
-    for _ in range(iterations):
+        end = begin + len(plans[p])
+        mix(form, p, plans[p], weights[begin:end], reach)
+        begin = end
+    for _ in range(inner.iterations):
         begin = 0
         for p in range(len(plans)):
-            end = begin + kinds[p]
-            if direct:
-                kernels.slot_payoffs(form, p, reach, worth)
-                earn(form, p, plans[p], worth, values[begin:end])
-            else:
-                pure_payoffs(payoffs, kinds, weights, p, work, values[begin:end])
-            _shor_step(
-                values[begin:end],
-                copies[begin:end],
-                blend,
-                sharpness,
-                momentum,
-                diversity,
-                normalise,
-                from_mean,
-                strategies[begin:end],
-                regrets[begin:end],
-                previous[begin:end],
-            )
-            for a in range(begin, end):
-                average[a] += strategies[a]
-                weights[a] = strategies[a] * copies[a]
-            if direct:
-                mix(form, p, plans[p], weights[begin:end], reach)
+            end = begin + len(plans[p])
+            u = values[begin:end]
+            kernels.slot_payoffs(form, p, reach, worth)
+            earn(form, p, plans[p], worth, u)
+            shor_step(
+                inner, u, copies[begin:end], strategies[begin:end], regrets[begin:end],
+                gains[begin:end], weights[begin:end],
+            )  # fmt: skip
+            mix(form, p, plans[p], weights[begin:end], reach)
             begin = end
-    return average / iterations
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _shor_step(  # type: ignore[no-untyped-def]
-    u,
-    copies,
-    blend,
-    sharpness,
-    momentum,
-    diversity,
-    normalise,
-    from_mean,
-    sigma,
-    regrets,
-    previous,
-):
-    """One player's step of `rltheory.games.oracles.shor`, where policies may stand for several."""
-    total, base, top = 0.0, 0.0, u[0]
-    for a in range(len(u)):
-        total += copies[a]
-        base += copies[a] * (u[a] if from_mean else sigma[a] * u[a])
-        top = max(top, u[a])
-    if from_mean:
-        base /= total
-    largest = 0.0
-    for a in range(len(u)):
-        gain = u[a] - base
-        moved = (1.0 + momentum) * gain - momentum * previous[a] + diversity * (1.0 - sigma[a])
-        previous[a] = gain
-        sigma[a] = moved
-        largest = max(largest, abs(moved))
-    scale = largest if normalise and largest > SMALLEST_SCALE else 1.0
-    matched, soft = 0.0, 0.0
-    for a in range(len(u)):
-        regrets[a] = max(regrets[a] + sigma[a] / scale, 0.0)
-        sigma[a] = np.exp(sharpness * (u[a] - top))
-        matched += copies[a] * regrets[a]
-        soft += copies[a] * sigma[a]
-    for a in range(len(u)):
-        own = regrets[a] / matched if matched > 0.0 else 1.0 / total
-        sigma[a] = (1.0 - blend) * own + blend * sigma[a] / soft
+        for a in range(size):
+            average[a] += strategies[a]
+    return average / inner.iterations

@@ -37,6 +37,7 @@ from rltheory.games.oracles.psro_payoffs import (
 )
 from rltheory.games.oracles.psro_run import PSROState, solver_name
 from rltheory.games.oracles.shor import Shor
+from rltheory.games.oracles.shor_kernels import shor_on_tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,29 +142,19 @@ class Run:
     ) -> Profile:
         """SHOR where policies can be the same: what they have in common is worked out once."""
         counts = [len(policies) for policies in plans]
-        inner, blend, temperature, diversity = solver.settings_at(max(counts), iteration)
+        inner = solver.inner_at(max(counts), iteration)
         which = [distinct(policies)[1] for policies in plans]
         copies = [np.bincount(kinds).astype(np.float64) for kinds in which]
         kinds = np.array([len(each) for each in copies])
         strategies = np.repeat(1.0 / np.array(counts), kinds)
-        reach, worth = np.empty((2, self.game.slots + self.game.players))
-        average = psro_kernels.shor_on_kinds(
-            self.game.compiled,
-            of_kinds(plans),
-            np.zeros((len(plans), 0)) if payoffs is None else pack(payoffs)[0],
-            kinds,
-            np.concatenate(copies),
-            inner,
-            float(blend),
-            1.0 / temperature,
-            float(solver.momentum),
-            float(diversity),
-            solver.normalise,
-            solver.baseline == "mean",
-            strategies,
-            reach,
-            worth,
-        )
+        flat = np.concatenate(copies)
+        if payoffs is None:
+            reach, worth = np.empty((2, self.game.slots + self.game.players))
+            average = psro_kernels.shor_on_plans(
+                self.game.compiled, of_kinds(plans), flat, inner, strategies, reach, worth
+            )
+        else:
+            average = shor_on_tensor(pack(payoffs)[0], kinds, flat, inner, strategies)
         profile = unflatten(average if solver.output == "average" else strategies, kinds)
         return tuple(mixed[each] for mixed, each in zip(profile, which, strict=True))
 

@@ -16,25 +16,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 
 from rltheory.analysis.arrays import check_positive_integer, check_range
 from rltheory.games.normal_form.matrix_game import MatrixGame, Profile
-from rltheory.games.normal_form.payoff_kernels import (
-    flatten,
-    pack,
-    positive_part_into,
-    pure_payoffs,
-    softmax_into,
-    unflatten,
-)
+from rltheory.games.normal_form.payoff_kernels import flatten, pack, unflatten
+from rltheory.games.oracles.shor_kernels import Inner, shor_on_tensor
 
 Baseline = Literal["mean", "strategy"]
 Output = Literal["average", "last"]
-
-# Below this the listing leaves gains as they are.
-_SMALLEST_SCALE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -106,6 +96,19 @@ class Shor:
         )
         return min(max(first + growth * (policies - 1), first), last), blend, temperature, diversity
 
+    def inner_at(self, policies: int, iteration: int) -> Inner:
+        """Return what `shor_kernels` take at a PSRO iteration."""
+        iterations, blend, temperature, diversity = self.settings_at(policies, iteration)
+        return Inner(
+            check_positive_integer(iterations, "iterations"),
+            float(blend),
+            1.0 / temperature,
+            float(self.momentum),
+            float(diversity),
+            self.normalise,
+            self.baseline == "mean",
+        )
+
     def __call__(self, payoffs: ArrayLike, iteration: int = 1) -> Profile:
         """Return one mixed strategy per player.
 
@@ -113,17 +116,7 @@ class Shor:
         """
         game = MatrixGame(np.asarray(payoffs))
         check_positive_integer(iteration, "iteration")
-        inner, blend, temperature, diversity = self.settings_at(max(game.actions), iteration)
-        average, last = solve_shor(
-            game,
-            inner,
-            blend=blend,
-            temperature=temperature,
-            momentum=self.momentum,
-            diversity=diversity,
-            normalise=self.normalise,
-            baseline=self.baseline,
-        )
+        average, last = _solve(game, self.inner_at(max(game.actions), iteration))
         return average if self.output == "average" else last
 
 
@@ -142,93 +135,24 @@ def solve_shor(
 
     The average is over the strategies after each of the `iterations` updates.
     """
-    check_positive_integer(iterations, "iterations")
+    iterations = check_positive_integer(iterations, "iterations")
     check_range(temperature, "temperature", 1e-12, np.inf)
+    return _solve(
+        game,
+        Inner(
+            iterations,
+            float(blend),
+            1.0 / temperature,
+            float(momentum),
+            float(diversity),
+            normalise,
+            baseline == "mean",
+        ),
+    )
+
+
+def _solve(game: MatrixGame, inner: Inner) -> tuple[Profile, Profile]:
     payoffs, actions = pack(game.payoffs)
     strategies = flatten(game.uniform)
-    average = _shor(
-        payoffs,
-        actions,
-        int(iterations),
-        float(blend),
-        1.0 / temperature,
-        float(momentum),
-        float(diversity),
-        normalise,
-        baseline == "mean",
-        strategies,
-    )
+    average = shor_on_tensor(payoffs, actions, np.ones(len(strategies)), inner, strategies)
     return unflatten(average, actions), unflatten(strategies, actions)
-
-
-@njit(cache=True, nogil=True)
-def _shor(  # type: ignore[no-untyped-def]
-    payoffs,
-    actions,
-    iterations,
-    blend,
-    sharpness,
-    momentum,
-    diversity,
-    normalise,
-    from_mean,
-    strategies,
-):
-    size = strategies.shape[0]
-    average = np.zeros(size)
-    regrets = np.zeros(size)
-    previous = np.zeros(size)
-    work = np.empty(payoffs.shape[1])
-    values = np.empty(size)
-    soft = np.empty(size)
-    for _ in range(iterations):
-        begin = 0
-        for player in range(actions.shape[0]):
-            end = begin + actions[player]
-            u = values[begin:end]
-            sigma = strategies[begin:end]
-            pure_payoffs(payoffs, actions, strategies, player, work, u)
-            _accumulate(
-                u,
-                sigma,
-                previous[begin:end],
-                regrets[begin:end],
-                momentum,
-                diversity,
-                normalise,
-                from_mean,
-            )
-            positive_part_into(regrets[begin:end], sigma)
-            if blend > 0.0:
-                response = soft[begin:end]
-                softmax_into(u, sharpness, response)
-                for a in range(end - begin):
-                    sigma[a] = (1.0 - blend) * sigma[a] + blend * response[a]
-            for a in range(begin, end):
-                average[a] += strategies[a]
-            begin = end
-    for a in range(size):
-        average[a] /= iterations
-    return average
-
-
-@njit(cache=True, nogil=True)
-def _accumulate(u, sigma, previous, regrets, momentum, diversity, normalise, from_mean):  # type: ignore[no-untyped-def]
-    """Add the extrapolated gains to the regrets and clip them; keep the gains in previous."""
-    n = u.shape[0]
-    base = 0.0
-    for a in range(n):
-        base += u[a] if from_mean else sigma[a] * u[a]
-    if from_mean:
-        base /= n
-    largest = 0.0
-    for a in range(n):
-        gain = u[a] - base
-        moved = (1.0 + momentum) * gain - momentum * previous[a] + diversity * (1.0 - sigma[a])
-        previous[a] = gain
-        # Kept here until the scale is known: sigma is overwritten next.
-        sigma[a] = moved
-        largest = max(largest, abs(moved))
-    scale = largest if normalise and largest > _SMALLEST_SCALE else 1.0
-    for a in range(n):
-        regrets[a] = max(regrets[a] + sigma[a] / scale, 0.0)
