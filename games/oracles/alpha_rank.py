@@ -13,13 +13,20 @@ rates (O'Cinneide 1993). Beyond that, damped Gauss-Seidel sweeps, with their res
 sets of profiles are left with tiny rates only, a small residual does not make a small error.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
-from rltheory.analysis.arrays import FloatArray, check_positive_integer, check_range, read_only
+from rltheory.analysis.arrays import (
+    FloatArray,
+    IntArray,
+    check_positive_integer,
+    check_range,
+    read_only,
+)
 from rltheory.games.normal_form.matrix_game import MatrixGame, Profile
 
 ELIMINATION_LIMIT = 1000
@@ -70,14 +77,12 @@ def alpha_rank(
     check_range(tolerance, "tolerance", 0.0, 1.0)
     rates = _rates(game, intensity, population, perturbation)
     actions = np.array(game.actions, dtype=np.int64)
-    count = int(np.prod(actions))
-    if count <= ELIMINATION_LIMIT:
-        matrix = _transition_matrix(actions, rates)
-        flat = _eliminate(matrix)
-        used = 0
+    leaving = _leaving(game, rates)
+    if len(leaving) <= ELIMINATION_LIMIT:
+        flat, used = _eliminate(_off_diagonal(game, rates)), 0
     else:
-        flat, used = _sweep_until(actions, rates, tolerance, sweeps)
-    residual = float(np.abs(_flow(actions, rates, flat)).max())
+        flat, used = _sweep_until(actions, rates, leaving, tolerance, sweeps)
+    residual = float(np.abs(_flow(actions, rates, leaving, flat)).max())
     return _ranking(flat.reshape(game.actions), residual, used)
 
 
@@ -108,7 +113,7 @@ def transition_matrix(
 ) -> FloatArray:
     """Return AlphaRank's chain over the pure profiles in C order, (N, N), rows summing to 1."""
     rates = _rates(game, intensity, population, perturbation)
-    matrix: FloatArray = _transition_matrix(np.array(game.actions, dtype=np.int64), rates)
+    matrix = _off_diagonal(game, rates)
     np.fill_diagonal(matrix, 1.0 - matrix.sum(axis=1))
     return matrix
 
@@ -163,27 +168,37 @@ def fixation_probability(advantage: ArrayLike, population: int) -> FloatArray:
     return np.asarray(np.where(zero, 1.0 / population, np.where(positive, ratio, falling)))
 
 
-@njit(cache=True, nogil=True)
-def _transition_matrix(actions, rates):  # type: ignore[no-untyped-def]
-    """Return the rates between profiles (N, N), zero on the diagonal."""
-    total = 1
-    for i in range(actions.shape[0]):
-        total *= actions[i]
-    matrix = np.zeros((total, total))
-    stride = total
+def _deviations(game: MatrixGame, rates: FloatArray) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Yield per player which profiles differ in its action only, (others', A_i), and their rates.
+
+    The rates are from the first to the second of two actions, (others', A_i, A_i).
+    """
+    profiles = np.arange(np.prod(game.actions)).reshape(game.actions)
     offset = 0
-    for i in range(actions.shape[0]):
-        count = actions[i]
-        stride //= count
-        for s in range(total):
-            high, rest = divmod(s, stride * count)
-            own, low = divmod(rest, stride)
-            block = offset + ((high * stride + low) * count + own) * count
-            for b in range(count):
-                if b != own:
-                    matrix[s, s + (b - own) * stride] = rates[block + b]
-        offset += total * count
+    for i, count in enumerate(game.actions):
+        size = profiles.size * count
+        yield (
+            np.moveaxis(profiles, i, -1).reshape(-1, count),
+            rates[offset : offset + size].reshape(-1, count, count),
+        )
+        offset += size
+
+
+def _off_diagonal(game: MatrixGame, rates: FloatArray) -> FloatArray:
+    """Return the rates between profiles, (N, N), zero on the diagonal."""
+    total = int(np.prod(game.actions))
+    matrix = np.zeros((total, total))
+    for profiles, between in _deviations(game, rates):
+        matrix[profiles[:, :, None], profiles[:, None, :]] = between
     return matrix
+
+
+def _leaving(game: MatrixGame, rates: FloatArray) -> FloatArray:
+    """Return the rate at which each profile is left, (N,)."""
+    leaving = np.zeros(int(np.prod(game.actions)))
+    for profiles, between in _deviations(game, rates):
+        leaving[profiles] += between.sum(axis=2)
+    return leaving
 
 
 @njit(cache=True, nogil=True)
@@ -217,72 +232,47 @@ def _eliminate(matrix):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _flow(actions, rates, distribution):  # type: ignore[no-untyped-def]
-    """Return what flows into each profile less what flows out, (N,)."""
-    total = distribution.shape[0]
-    net = np.zeros(total)
-    stride = total
-    offset = 0
-    for i in range(actions.shape[0]):
-        count = actions[i]
-        stride //= count
-        for s in range(total):
-            high, rest = divmod(s, stride * count)
-            own, low = divmod(rest, stride)
-            block = offset + ((high * stride + low) * count + own) * count
-            for b in range(count):
-                if b != own:
-                    moved = distribution[s] * rates[block + b]
-                    net[s + (b - own) * stride] += moved
-                    net[s] -= moved
-        offset += total * count
-    return net
-
-
-@njit(cache=True, nogil=True)
-def _sweep_until(actions, rates, tolerance, sweeps):  # type: ignore[no-untyped-def]
-    """Return a nearly stationary distribution and the Gauss-Seidel sweeps that it took."""
-    total = 1
-    for i in range(actions.shape[0]):
-        total *= actions[i]
-    leaving = np.zeros(total)
-    _sweep(actions, rates, leaving, leaving, False)
+def _sweep_until(actions, rates, leaving, tolerance, sweeps):  # type: ignore[no-untyped-def]
+    """Return a nearly stationary distribution and the damped sweeps that it took."""
+    total = leaving.shape[0]
     distribution = np.full(total, 1.0 / total)
     for done in range(1, sweeps + 1):
-        _sweep(actions, rates, leaving, distribution, True)
+        for s in range(total):
+            balanced = _inflow(actions, rates, distribution, s) / leaving[s]
+            distribution[s] += _RELAXATION * (balanced - distribution[s])
         mass = distribution.sum()
         for s in range(total):
             distribution[s] /= mass
         if done % 20 == 0 or done == sweeps:
-            net = _flow(actions, rates, distribution)
+            net = _flow(actions, rates, leaving, distribution)
             if np.abs(net).max() <= tolerance * (distribution * leaving).max():
                 return distribution, done
     return distribution, sweeps
 
 
 @njit(cache=True, nogil=True)
-def _sweep(actions, rates, leaving, distribution, balance):  # type: ignore[no-untyped-def]
-    """Balance each profile in turn against the others; or, not balancing, fill in leaving rates."""
-    total = leaving.shape[0]
-    for s in range(total):
-        inflow = 0.0
-        stride = total
-        offset = 0
-        for i in range(actions.shape[0]):
-            count = actions[i]
-            stride //= count
-            high, rest = divmod(s, stride * count)
-            own, low = divmod(rest, stride)
-            block = offset + (high * stride + low) * count * count
-            for b in range(count):
-                if b != own:
-                    if balance:
-                        there = s + (b - own) * stride
-                        inflow += distribution[there] * rates[block + b * count + own]
-                    else:
-                        inflow += rates[block + own * count + b]
-            offset += total * count
-        if balance:
-            distribution[s] += _RELAXATION * (inflow / leaving[s] - distribution[s])
-        else:
-            leaving[s] = inflow
+def _flow(actions, rates, leaving, distribution):  # type: ignore[no-untyped-def]
+    """Return what flows into each profile less what flows out, (N,)."""
+    net = np.empty(leaving.shape[0])
+    for s in range(leaving.shape[0]):
+        net[s] = _inflow(actions, rates, distribution, s) - distribution[s] * leaving[s]
+    return net
+
+
+@njit(cache=True, nogil=True)
+def _inflow(actions, rates, distribution, profile):  # type: ignore[no-untyped-def]
+    """Return what flows into a profile from those that are one deviation away."""
+    inflow = 0.0
+    stride = distribution.shape[0]
+    offset = 0
+    for i in range(actions.shape[0]):
+        count = actions[i]
+        stride //= count
+        high, rest = divmod(profile, stride * count)
+        own, low = divmod(rest, stride)
+        block = offset + (high * stride + low) * count * count + own
+        for b in range(count):
+            if b != own:
+                inflow += distribution[profile + (b - own) * stride] * rates[block + b * count]
+        offset += distribution.shape[0] * count
+    return inflow
