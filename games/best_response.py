@@ -75,8 +75,9 @@ def _measure(game: ExtensiveGame, strategies: ArrayLike) -> FloatArray:
 
 
 def _gains(payoffs: list[float], best: list[float]) -> float:
+    total: float = sum(map(sub, best, payoffs))
     # What is below 0 is rounding: a best response pays no less than the profile.
-    return max(0.0, sum(map(sub, best, payoffs)))
+    return max(0.0, total)
 
 
 def nash_conv(game: ExtensiveGame | MatrixGame, strategies: Any) -> float:
