@@ -1,26 +1,28 @@
 """`rltheory solve` for games: strategies with their exact exploitability."""
 
 import argparse
+import contextlib
 import json
+import os
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rltheory.analysis.arrays import FloatArray, check_range
-from rltheory.analysis.bounds import Bounds, down, up
+from rltheory.analysis.arrays import check_range
 from rltheory.analysis.files import replacing, write_lines
-from rltheory.games.exact.certified import certified_deviations, certified_exploitability
+from rltheory.cli.game_answer import Outcome, answer, size, summary
+from rltheory.games.exact.certified import certified_exploitability
 from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.normal_form.matrix_game import MatrixGame
 
+Progress = Callable[[int, float], None]
+
 METHODS = ("cfr", "psro", "lp", "mccfr")
 FILES = (".efg", ".nfg")
-LARGEST_TABLE = 24
-"""More information sets than that are not listed."""
 
 EXAMPLES = """  rltheory solve leduc_poker --variant vad_cfr                  a game by name, by CFR
   rltheory solve kuhn_poker --set players=3 --variant dcfr      with parameters
@@ -29,17 +31,6 @@ EXAMPLES = """  rltheory solve leduc_poker --variant vad_cfr                  a 
   rltheory solve leduc_poker --method psro --meta-solver shor   populations of best responses
   rltheory solve game.efg --json answer.json                    Gambit's file, or .nfg
 """
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a method found: strategies (slots,), how far it got, and how it says so."""
-
-    strategies: FloatArray
-    method: str
-    iterations: list[int]
-    exploitability: list[float]
-    note: str = ""
 
 
 def add_options(group: Any) -> None:
@@ -67,24 +58,32 @@ def add_options(group: Any) -> None:
 def run(arguments: argparse.Namespace, parameters: dict[str, Any]) -> int:
     """Solve and print; return 0, or 1 if the exploitability misses the tolerance.
 
+    Where `--json` is the standard output nothing else is printed there, but to standard error.
     Raises ValueError, TypeError, OSError or ImportError for bad input, before any work.
     """
+    if _is_standard_output(arguments.json):
+        with contextlib.redirect_stdout(sys.stderr):
+            return _run(arguments, parameters)
+    return _run(arguments, parameters)
+
+
+def _run(arguments: argparse.Namespace, parameters: dict[str, Any]) -> int:
     if arguments.variant == "list":
         return _list_variants()
     if arguments.tolerance is not None:
         check_range(arguments.tolerance, "--tolerance", 0.0, np.inf)
     game = _read(arguments, parameters)
     solver = _solver(arguments, game)
-    print(f"game       {_size(game)}")
+    print(f"game       {size(game)}")
     start = time.perf_counter()
     outcome = solver()
     seconds = time.perf_counter() - start
     certified = certified_exploitability(game, outcome.strategies)
-    answer = _answer(game, arguments.model, outcome, certified, seconds)
-    print(_summary(answer, game, outcome))
+    found = answer(game, arguments.model, outcome, certified, seconds)
+    print(summary(found, game, outcome))
     if arguments.json:
         table = game.strategy_table(outcome.strategies)
-        write_lines(arguments.json, [json.dumps(answer | {"strategies": table}, indent=1)])
+        write_lines(arguments.json, [json.dumps(found | {"strategies": table}, indent=1)])
         print(f"answer in {arguments.json}")
     if arguments.out:
         with replacing(arguments.out) as stream:
@@ -96,6 +95,13 @@ def run(arguments: argparse.Namespace, parameters: dict[str, Any]) -> int:
             )
         print(f"arrays in {arguments.out}")
     return int(arguments.tolerance is not None and certified.upper > arguments.tolerance)
+
+
+def _is_standard_output(path: Path | None) -> bool:
+    try:
+        return path is not None and os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except OSError:
+        return False
 
 
 def _read(arguments: argparse.Namespace, parameters: dict[str, Any]) -> ExtensiveGame:
@@ -146,9 +152,7 @@ def _cfr(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], Out
     checkpoint_iterations(checkpoints, iterations)
     turns = "all players at once" if arguments.simultaneous else "players in turn"
 
-    def solve() -> Outcome:
-        print(f"method     {variant.title}, {variant.source}; {turns}")
-        print("\n iteration  exploitability of the average (until there is one: of the strategies)")
+    def run(line: Progress) -> Outcome:
         result = cfr(
             game,
             variant,
@@ -156,7 +160,7 @@ def _cfr(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], Out
             checkpoints=checkpoints,
             alternating=not arguments.simultaneous,
             save=arguments.save,
-            progress=_line,
+            progress=line,
         )
         return Outcome(
             result.average,
@@ -165,6 +169,10 @@ def _cfr(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], Out
             result.exploitability.tolist(),
             "" if result.averaging else "no average yet: these are the current strategies",
         )
+
+    def solve() -> Outcome:
+        print(f"method     {variant.title}, {variant.source}; {turns}")
+        return _follow("the average (until there is one: of the strategies)", run)
 
     return solve
 
@@ -175,21 +183,21 @@ def _psro(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], Ou
     name = arguments.meta_solver or "shor"
     iterations = 100 if arguments.iterations is None else arguments.iterations
 
-    def solve() -> Outcome:
-        result = psro(game, name, iterations=iterations, save=arguments.save)
-        print(f"method     PSRO with {name}, populations {result.sizes[-1].tolist()}")
-        print("\n iteration  exploitability of the meta-strategy")
-        last = len(result.exploitability) - 1
-        shown = sorted({0, *(round(float(x)) for x in np.geomspace(1, max(last, 1), 10)), last})
-        for row in shown:
-            _line(row, float(result.exploitability[row]))
+    def run(line: Progress) -> Outcome:
+        result = psro(game, name, iterations=iterations, save=arguments.save, progress=line)
+        note = "populations of " + ", ".join(map(str, result.sizes[-1].tolist())) + " policies"
         return Outcome(
             result.strategies,
             f"psro-{name}",
-            list(range(last + 1)),
+            list(range(len(result.exploitability))),
             result.exploitability.tolist(),
-            "" if result.stopped == "iterations" else f"stopped: {result.stopped}",
+            note if result.stopped == "iterations" else f"{note}; stopped: {result.stopped}",
         )
+
+    def solve() -> Outcome:
+        print(f"method     PSRO with {name}")
+        rows = np.geomspace(1, max(iterations, 1), 10).round().tolist()
+        return _follow("the meta-strategy", run, {0.0, *rows})
 
     return solve
 
@@ -213,9 +221,7 @@ def _mccfr(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], O
     checkpoints = 10 if arguments.checkpoints is None else arguments.checkpoints
     seed = arguments.seed or 0
 
-    def solve() -> Outcome:
-        print(f"method     external-sampling MCCFR, seed {seed}")
-        print("\n iteration  exploitability of the average")
+    def run(line: Progress) -> Outcome:
         result = mccfr(
             game,
             "external",
@@ -223,18 +229,40 @@ def _mccfr(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], O
             checkpoints=checkpoints,
             seed=seed,
             save=arguments.save,
+            progress=line,
         )
-        for mark, value in zip(result.iterations, result.exploitability, strict=True):
-            _line(int(mark), float(value))
         return Outcome(
             result.average, "mccfr", result.iterations.tolist(), result.exploitability.tolist()
         )
 
+    def solve() -> Outcome:
+        print(f"method     external-sampling MCCFR, seed {seed}")
+        return _follow("the average", run)
+
     return solve
 
 
-def _line(iteration: int, exploitability: float) -> None:
-    print(f"{iteration:10d}  {exploitability:.6e}", flush=True)
+def _follow(
+    what: str, run: Callable[[Progress], Outcome], rows: Container[float] | None = None
+) -> Outcome:
+    """Run, printing the exploitability as it falls: after the iterations `rows`, or whenever told.
+
+    Where a run ends is printed in any case, also of a kept one that has nothing left to do.
+    """
+    printed: list[int] = []
+
+    def line(iteration: int, exploitability: float) -> None:
+        if rows is None or iteration in rows:
+            printed.append(iteration)
+            print(f"{iteration:10d}  {exploitability:.6e}", flush=True)
+
+    print(f"\n iteration  exploitability of {what}", flush=True)
+    outcome = run(line)
+    last = outcome.iterations[-1]
+    if last not in printed:
+        rows = None
+        line(last, outcome.exploitability[-1])
+    return outcome
 
 
 def _list_variants() -> int:
@@ -244,62 +272,3 @@ def _list_variants() -> int:
         variant = make()
         print(f"{name:14s} {variant.title:16s} {variant.source}")
     return 0
-
-
-def _size(game: ExtensiveGame) -> str:
-    sums = ", zero-sum" if game.zero_sum else ""
-    return (
-        f"{game.name}: {game.players} players{sums}, {game.histories} histories, "
-        f"{game.infosets} information sets"
-    )
-
-
-def _answer(
-    game: ExtensiveGame, origin: str, outcome: Outcome, certified: Bounds, seconds: float
-) -> dict[str, Any]:
-    """All of the answer but the strategies, ready for JSON."""
-    payoffs, best = certified_deviations(game, outcome.strategies)
-    answer: dict[str, Any] = {
-        "game": game.name,
-        "origin": origin,
-        "players": game.players,
-        "zero_sum": game.zero_sum,
-        "histories": game.histories,
-        "infosets": game.infosets,
-        "method": outcome.method,
-        "iterations": outcome.iterations,
-        "exploitability": outcome.exploitability,
-        "certified": {"lower": float(certified.lower), "upper": float(certified.upper)},
-        "payoffs": ((payoffs.lower + payoffs.upper) / 2).tolist(),
-        "note": outcome.note,
-        "seconds": seconds,
-    }
-    if game.zero_sum and game.players == 2:
-        # Each player's strategy holds the other to the other's best response.
-        answer["value"] = {
-            "lower": float(down(-best.upper[1])),
-            "upper": float(up(best.upper[0])),
-        }
-    return answer
-
-
-def _summary(answer: dict[str, Any], game: ExtensiveGame, outcome: Outcome) -> str:
-    certified = answer["certified"]
-    lines = [
-        "",
-        f"time       {answer['seconds']:.3f} s",
-        f"certified  exploitability in [{certified['lower']:.3g}, {certified['upper']:.3g}]",
-        "payoffs    " + ", ".join(f"{x:.10g}" for x in answer["payoffs"]),
-    ]
-    if "value" in answer:
-        value = answer["value"]
-        lines.append(f"value      of the game, in [{value['lower']!r}, {value['upper']!r}]")
-    if outcome.note:
-        lines.append(f"note       {outcome.note}")
-    if game.infosets <= LARGEST_TABLE:
-        lines += ["", "strategies"]
-        for player, table in enumerate(game.strategy_table(outcome.strategies)):
-            for label, row in table.items():
-                actions = ", ".join(f"{action} {chance:.4f}" for action, chance in row.items())
-                lines.append(f"  player {player}  {label:<12s} {actions}")
-    return "\n".join(lines)

@@ -1,6 +1,8 @@
 """`rltheory solve` for games: strategies that are as good as it says, files, errors in one line."""
 
 import json
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -47,6 +49,62 @@ def test_a_run_is_printed_as_it_falls(capsys):
     rows = [line.split() for line in lines[4:8]]
     assert [int(row[0]) for row in rows] == [1, 4, 16, 64]
     assert float(rows[3][1]) < float(rows[0][1]) / 10
+
+
+@pytest.mark.parametrize(
+    ("method", "iterations"), [("cfr", 10**9), ("mccfr", 10**9), ("psro", 10**4)]
+)
+def test_exploitability_is_printed_while_the_run_goes_on(method, iterations):
+    words = ["leduc_poker", "--method", method, "--iterations", str(iterations)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "rltheory.cli.main", "solve", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            lines = [process.stdout.readline() for _ in range(6)]
+            assert process.poll() is None
+        finally:
+            process.kill()
+    assert lines[3].split()[:2] == ["iteration", "exploitability"]
+    for line in lines[4:]:
+        iteration, value = line.split()
+        assert int(iteration) >= 0
+        assert float(value) > 0
+
+
+@pytest.mark.parametrize("method", ["cfr", "mccfr", "psro"])
+def test_what_is_printed_is_what_the_answer_holds_and_ends_with_the_last(tmp_path, capsys, method):
+    words = ["kuhn_poker", "--method", method, "--iterations", "40"]
+    for save in ([], ["--save", tmp_path / "run.npz"], ["--save", tmp_path / "run.npz"]):
+        found = answer(tmp_path, *words, *save)
+        lines = capsys.readouterr().out.splitlines()
+        values = dict(zip(found["iterations"], found["exploitability"], strict=True))
+        rows = [line.split() for line in lines[4 : lines.index("", 4)]]
+        assert [float(value) for _, value in rows] == pytest.approx(
+            [values[int(iteration)] for iteration, _ in rows], rel=1e-6
+        )
+        assert int(rows[-1][0]) == 40
+        assert found["iterations"][-1] == 40
+
+
+def test_an_answer_to_standard_output_is_all_there_is(tmp_path):
+    words = ["kuhn_poker", "--iterations", "20", "--json", "/dev/stdout"]
+    done = subprocess.run(
+        [sys.executable, "-m", "rltheory.cli.main", "solve", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["iterations"][-1] == 20
+    assert "exploitability of the average" in done.stderr
+
+
+def test_any_number_of_checkpoints_is_at_most_every_iteration(tmp_path):
+    words = ["kuhn_poker", "--iterations", "20", "--checkpoints", "999999999999"]
+    for method in ("cfr", "mccfr"):
+        found = answer(tmp_path, *words, "--method", method)
+        assert found["iterations"] == list(range(1, 21))
 
 
 def test_a_kept_run_goes_on_to_the_same_bits(tmp_path):
@@ -137,13 +195,27 @@ def test_the_variants_are_listed(capsys):
         (["{}/forgets.efg"], "expected perfect recall"),
         (["{}/cut.efg", "--set", "players=2"], "a file has no parameters"),
         (["kuhn_poker", "--save", "{}"], "is a folder; expected a file to write"),
-        (["kuhn_poker", "--save", "{}/cut.efg"], "does not hold a CFR run"),
+        (["kuhn_poker", "--save", "{}/cut.efg"], "does not hold a CFR run: expected an archive"),
+        (
+            ["kuhn_poker", "--method", "mccfr", "--save", "{}/cut.efg"],
+            "hold an MCCFR run: ",
+        ),
+        (["kuhn_poker", "--method", "psro", "--save", "{}/cut.efg"], "hold a PSRO run: "),
+        (
+            ["{}/huge.nfg"],
+            "line 1: the strategies of 2 players make 1000000000000 profiles",
+        ),
+        (
+            ["kuhn_poker", "--iterations", str(10**12), "--checkpoints", str(10**11)],
+            "expected at most 1000000",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(tmp_path, capsys, words, message):
     to_gambit(load("kuhn_poker", form="tree"), tmp_path / "whole.efg")
     text = (tmp_path / "whole.efg").read_text()
     (tmp_path / "cut.efg").write_text(text[: len(text) // 2])
+    (tmp_path / "huge.nfg").write_text('NFG 1 R "" { "a" "b" } { 1000000 1000000 } 1 2')
     (tmp_path / "forgets.efg").write_text(
         'EFG 2 R "forgets" { "a" } ""\n'
         'p "" 1 1 "" { "l" "r" } 0\n'
