@@ -42,8 +42,8 @@ from rltheory.games.best_response import exploitability
 from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.regret.cfr import checkpoint_iterations
 
-_SCALES = (1e-12, 1e12)
-"""What steps and temperatures may be."""
+# What steps and temperatures may be, and the exponents by which they fall.
+_SCALES, _DECAYS = (1e-12, 1e12), (0.0, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +82,16 @@ def mirror_prox(
     step: what payoffs are multiplied by. The guarantee asks for at most 1 / L, L the Lipschitz
     constant of the payoffs in the entropy's norm; larger steps often are better, and the
     exploitability shows it when they are too large. averaging: the point ahead of iteration t has
-    weight t ** averaging. start: the first profile, uniform if None. checkpoints: as in `cfr`.
+    weight t ** averaging, at most 16. start: the first profile, uniform if None. checkpoints: as in `cfr`.
 
     Raises ValueError unless the game is two-player zero-sum and the start has no zero.
     Source: Nemirovski (2004), with the dilated entropy of Hoda et al. (2010).
     """
-    run = _Run(game, iterations, checkpoints, start)
-    steps, weights = _powers(run.total, step, 0.0), _powers(run.total, 1.0, -averaging)
+    run = _Run(game, iterations, checkpoints, start, step, averaging)
 
     def advance(begin: int, end: int) -> None:
-        mirror_prox_steps(
-            game.compiled, steps[begin:end], weights[begin:end], run.logs, run.plan, run.last,
-            run.reach, run.worth, run.inner,
-        )  # fmt: skip
+        mirror_prox_steps(game.compiled, *run.arrays(begin, end), run.inner)
 
-    check_range(step, "step", *_SCALES)
     return run.result("mirror_prox", advance)
 
 
@@ -117,17 +112,12 @@ def optimistic_mirror_descent(
     Raises ValueError unless the game is two-player zero-sum and the start has no zero.
     Source: Lee, Kroer and Luo (2021), DOMWU.
     """
-    run = _Run(game, iterations, checkpoints, start)
-    steps, weights = _powers(run.total, step, 0.0), _powers(run.total, 1.0, -averaging)
+    run = _Run(game, iterations, checkpoints, start, step, averaging)
     ahead = np.empty_like(run.worth)
 
     def advance(begin: int, end: int) -> None:
-        optimistic_steps(
-            game.compiled, steps[begin:end], weights[begin:end], run.logs, run.plan, run.last,
-            run.reach, run.worth, run.inner, ahead,
-        )  # fmt: skip
+        optimistic_steps(game.compiled, *run.arrays(begin, end), run.inner, ahead)
 
-    check_range(step, "step", *_SCALES)
     return run.result("optimistic_mirror_descent", advance)
 
 
@@ -160,21 +150,17 @@ def magnetic_mirror_descent(
     Raises ValueError unless the game is two-player zero-sum, and the start and the magnet's weights
     are positive. Source: Sokota et al. (2023), section 3, on plans.
     """
-    run = _Run(game, iterations, checkpoints, start)
-    for value, name in ((step, "step"), (temperature, "temperature")):
-        check_range(value, name, *_SCALES)
-    for value, name in ((slowing, "slowing"), (cooling, "cooling")):
-        check_range(value, name, 0.0, 2.0)
+    run = _Run(game, iterations, checkpoints, start, step, averaging, slowing)
+    check_range(temperature, "temperature", *_SCALES)
+    check_range(cooling, "cooling", *_DECAYS)
     every = 0 if refresh == 0 else check_positive_integer(refresh, "refresh")
-    steps, weights = _powers(run.total, step, slowing), _powers(run.total, 1.0, -averaging)
     temperatures = _powers(run.total, temperature, cooling)
     pull_to = _log_magnet(game, magnet)
 
     def advance(begin: int, end: int) -> None:
         magnetic_steps(
-            game.compiled, steps[begin:end], weights[begin:end], temperatures[begin:end], begin,
-            every, run.logs, run.plan, run.last, run.reach, run.worth, pull_to,
-        )  # fmt: skip
+            game.compiled, *run.arrays(begin, end), temperatures[begin:end], pull_to, begin, every
+        )
 
     def residual(done: int) -> float:
         return _residual(game, run.last, float(temperatures[done - 1]), pull_to)
@@ -206,7 +192,7 @@ def quantal_residual(
 
 
 class _Run:
-    """The arrays that a run works on, and its checkpoints."""
+    """What all methods have: checked arguments, checkpoints, and the arrays that a run works on."""
 
     def __init__(
         self,
@@ -214,6 +200,9 @@ class _Run:
         iterations: int,
         checkpoints: int | Sequence[int],
         start: ArrayLike | None,
+        step: float,
+        averaging: float,
+        slowing: float = 0.0,
     ) -> None:
         if game.players != 2 or not game.zero_sum:
             raise ValueError(
@@ -224,11 +213,22 @@ class _Run:
         self.game = game
         self.total = check_positive_integer(iterations, "iterations")
         self.marks = checkpoint_iterations(checkpoints, self.total)
+        check_range(step, "step", *_SCALES)
+        check_range(slowing, "slowing", *_DECAYS)
+        # The largest iteration, 2 ** 53, to the power of 16 still is a float.
+        check_range(averaging, "averaging", 0.0, 16.0)
+        self.steps = _powers(self.total, step, slowing)
+        self.weights = _powers(self.total, 1.0, -averaging)
         self.last = _interior(game, start, "start")
         self.logs = np.log(self.last)
         self.inner = np.empty(game.slots)
         self.plan = np.zeros(game.slots)
         self.reach, self.worth = np.ones((2, game.slots + game.players))
+
+    def arrays(self, begin: int, end: int) -> tuple[FloatArray, ...]:
+        """Return what the kernels of all methods take for these iterations."""
+        during = self.steps[begin:end], self.weights[begin:end]
+        return (*during, self.logs, self.plan, self.last, self.reach, self.worth)
 
     def result(
         self,

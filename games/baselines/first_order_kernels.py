@@ -97,7 +97,7 @@ def optimistic_steps(form, steps, weights, logs, total, last, reach, worth, inne
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def magnetic_steps(  # type: ignore[no-untyped-def]
-    form, steps, weights, temperatures, begin, refresh, logs, total, last, reach, worth, magnet
+    form, steps, weights, logs, total, last, reach, worth, temperatures, magnet, begin, refresh
 ):
     """Mirror descent on the payoffs minus temperature times the divergence from the magnet.
 

@@ -345,6 +345,9 @@ def test_first_order_errors_say_what_is_wrong(method):
         method(general)
     with pytest.raises(ValueError, match="step is 0"):
         method(KUHN, step=0.0)
+    for exponent in (np.nan, -1.0, 400.0):
+        with pytest.raises(ValueError, match=f"averaging is {exponent}; expected a number in"):
+            method(KUHN, averaging=exponent)
     pure = KUHN.uniform()
     pure[:2] = [0.0, 1.0]
     with pytest.raises(ValueError, match="start has a zero"):
@@ -356,6 +359,10 @@ def test_first_order_errors_say_what_is_wrong(method):
 def test_other_errors_say_what_is_wrong():
     with pytest.raises(ValueError, match="temperature is -1"):
         magnetic_mirror_descent(KUHN, temperature=-1.0)
+    with pytest.raises(ValueError, match="slowing is 3"):
+        magnetic_mirror_descent(KUHN, slowing=3.0)
+    with pytest.raises(ValueError, match="cooling is -1"):
+        magnetic_mirror_descent(KUHN, cooling=-1.0)
     with pytest.raises(ValueError, match=r"magnet\[0\] is 0.0; expected positive weights"):
         magnetic_mirror_descent(KUHN, magnet=np.arange(KUHN.slots))
     with pytest.raises(ValueError, match=r"magnet\[1\] is nan"):
