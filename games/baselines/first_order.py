@@ -82,7 +82,8 @@ def mirror_prox(
     step: what payoffs are multiplied by. The guarantee asks for at most 1 / L, L the Lipschitz
     constant of the payoffs in the entropy's norm; larger steps often are better, and the
     exploitability shows it when they are too large. averaging: the point ahead of iteration t has
-    weight t ** averaging, at most 16. start: the first profile, uniform if None. checkpoints: as in `cfr`.
+    weight t ** averaging, averaging at most 16. start: the first profile, uniform if None.
+    checkpoints: as in `cfr`.
 
     Raises ValueError unless the game is two-player zero-sum and the start has no zero.
     Source: Nemirovski (2004), with the dilated entropy of Hoda et al. (2010).
