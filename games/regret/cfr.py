@@ -196,15 +196,10 @@ def _refuse_strategy(
 ) -> None:
     """Raise ValueError for what a variant's `strategy` gave at an information set."""
     first, last = game.form.first[infoset : infoset + 2].tolist()
-    shares = strategies[first:last]
-    bad = np.flatnonzero(~(shares >= 0))
-    if len(bad):
-        given = f"{shares[bad[0]]} for action {game.describe(first + int(bad[0]))}"
-    else:
-        given = f"shares that add up to inf at information set {game.infoset_labels[infoset]!r}"
+    slot = first + int(np.argmin(strategies[first:last] >= 0))
     raise ValueError(
-        f"strategy of variant {rule.name!r} gives {given} in iteration {iteration}; "
-        "expected finite numbers of at least 0"
+        f"strategy of variant {rule.name!r} gives {strategies[slot]} for action "
+        f"{game.describe(slot)} in iteration {iteration}; expected a number of at least 0"
     )
 
 

@@ -36,8 +36,8 @@ def iterate(  # type: ignore[no-untyped-def]
     others' newest strategies; otherwise all move at once. The average takes in the strategy that
     was played, the one before the update.
 
-    Returns the number of rows and -1; or, as soon as what `strategy` gives cannot be a strategy,
-    the row and the set, whose strategy then is what it gave.
+    Returns the number of rows and -1; or, as soon as `strategy` gives a negative number or NaN, the
+    row and the set, whose strategy then is what it gave.
     """
     players = len(form.slot_start) - 1
     # Six rows of a chunk's numbers: size, state and the four signals. One array with constant
@@ -98,14 +98,14 @@ def iterate(  # type: ignore[no-untyped-def]
                             memories[j] = memory(R, r, memories[j], c)
                         strategies[j] = share
                         total += share if share >= 0.0 else np.nan
-                    if not 0.0 <= total < np.inf:
-                        return t, i
                     above = reach[form.parent[i]]
                     for j in range(first, last):
                         if total > 0.0:
                             strategies[j] = strategies[j] / total
-                        else:
+                        elif total == 0.0:
                             strategies[j] = 1.0 / (last - first)
+                        else:
+                            return t, i
                         reach[j] = above * strategies[j]
     if shared and len(states):
         states[0] = g
