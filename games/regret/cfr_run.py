@@ -73,7 +73,7 @@ def fingerprint(
     digest = sha256()
     for array in (*game.form, *start.copies().values()):
         digest.update(np.ascontiguousarray(array).tobytes())
-    schedule = [tuple(rule.schedule(t, iterations)) for t in (1, 2, iterations)]
+    schedule = [rule.schedule(t, iterations) for t in (1, 2, iterations)]
     settings = (
         rule.digest(), rule.shared_state, schedule, iterations, alternating, checkpoints,
         start.iteration,
@@ -126,12 +126,16 @@ class RunFile:
 
     def write(self, state: Any, done: list[tuple[int, Deviations]]) -> None:
         """Replace the file by one with the state reached and all that was measured."""
+        values = {field.name: getattr(state, field.name) for field in fields(state)}
+        # A seed may be larger than NumPy's integers.
+        kept = {name: str(v) if isinstance(v, int) else v for name, v in values.items()}
         with replacing(self.path) as stream:
             np.savez(
                 stream,
+                allow_pickle=False,
                 run=self.run,
                 marks=[mark for mark, _ in done],
                 payoffs=[d.payoffs for _, d in done],
                 best=[d.best for _, d in done],
-                **{field.name: getattr(state, field.name) for field in fields(state)},
+                **kept,
             )

@@ -182,6 +182,17 @@ def test_a_file_that_is_no_run_is_refused_in_our_own_words(tmp_path, kind):
         assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("seed", [0, 2**63, 2**130])
+def test_a_kept_run_of_any_seed_goes_on_to_the_same_bits(tmp_path, seed):
+    whole = mccfr(KUHN, seed=seed, iterations=30, checkpoints=[10])
+    for _ in range(2):
+        kept = mccfr(KUHN, seed=seed, iterations=30, checkpoints=[10], save=tmp_path / "run.npz")
+        assert kept.state.seed == seed
+        assert kept.state.draws == whole.state.draws
+        assert np.array_equal(kept.average, whole.average)
+        assert np.array_equal(kept.exploitability, whole.exploitability)
+
+
 def test_progress_is_called_with_what_the_result_holds():
     for run, arguments in ((run_mccfr, {"checkpoints": 5}), (psro, {}), (cfr, {"checkpoints": 5})):
         seen = []
