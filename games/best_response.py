@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from rltheory.analysis.arrays import ROW_SUM_TOLERANCE as TOLERANCE
 from rltheory.analysis.arrays import FloatArray, as_float_array, read_only
 from rltheory.games import kernels
-from rltheory.games.forms.extensive import ExtensiveGame
+from rltheory.games.forms.extensive import ExtensiveGame, check_game
 from rltheory.games.normal_form.matrix_game import MatrixGame
 
 
@@ -65,6 +65,7 @@ def deviations(game: ExtensiveGame, strategies: ArrayLike) -> Deviations:
 
 def _measure(game: ExtensiveGame, strategies: ArrayLike) -> FloatArray:
     """The two rows of `Deviations`."""
+    check_game(game)
     profile = as_float_array(strategies, "strategies", (game.slots,))
     found = np.empty((2, game.players))
     if not kernels.nash_conv(game.zero_sum, profile, TOLERANCE, found, *game.compiled):
@@ -116,6 +117,7 @@ def best_response(
     Raises ValueError if `strategies` is not a profile or `player` is not one of the game's.
     Source: the tie rule is that of Li et al. (2026), section on PSRO.
     """
+    check_game(game)
     whole = isinstance(player, int | np.integer) and not isinstance(player, bool)
     if not whole or not 0 <= player < game.players:
         raise ValueError(f"player is {player!r}; expected 0 to {game.players - 1}")

@@ -7,6 +7,7 @@ from math import inf, nan
 import numpy as np
 import pytest
 
+from rltheory.games.best_response import best_response, exploitability
 from rltheory.games.interop.nfg import parse_nfg
 from rltheory.games.library import load
 from rltheory.games.normal_form.matrix_classics import MATRIX_GAMES
@@ -218,3 +219,10 @@ def test_a_game_with_more_profiles_than_the_file_has_payoffs_is_refused_with_its
             parse_nfg(f'NFG 1 R "t" {{ {players} }}\n{{ {named} }}\n{body}')
     with pytest.raises(ValueError, match=r"line 2: .*about 10\^300 profiles"):
         parse_nfg(head + "{ 1 1e300 }\n1 2")
+
+
+def test_a_name_in_place_of_a_game_is_refused_where_profiles_are_measured():
+    with pytest.raises(TypeError, match=r"expected an ExtensiveGame: games\.load\('kuhn_poker'\)"):
+        exploitability("kuhn_poker", KUHN.uniform())
+    with pytest.raises(TypeError, match="expected an ExtensiveGame"):
+        best_response("kuhn_poker", KUHN.uniform(), player=0)
