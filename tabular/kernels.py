@@ -215,7 +215,11 @@ def bellman(
 ) -> FloatArray:
     """Return max over actions of r + g * P v, shape (S,); rows (S * A, S) dense or CSR."""
     result = np.empty(len(rewards)) if out is None else out
-    _sweep(_dense_max, _csr_max, rows, rewards, discount, values, result)
+    if values.any():
+        _sweep(_dense_max, _csr_max, rows, rewards, discount, values, result)
+    else:
+        # Solvers start from zero, where there is nothing to read the kernel for.
+        rewards.max(axis=1, out=result)
     return result
 
 
@@ -232,8 +236,15 @@ def greedy_sweep(
 ) -> Greedy:
     """Return r + g * P v with its maxima and maximisers, written into `out` where given."""
     states = len(rewards)
-    result = out or (np.empty_like(rewards), np.empty(states), np.empty(states, dtype=np.int64))
-    _sweep(_dense_greedy, _csr_greedy, rows, rewards, discount, values, *result)
+    q, best, chosen = result = out or (
+        np.empty_like(rewards), np.empty(states), np.empty(states, dtype=np.int64)
+    )  # fmt: skip
+    if values.any():
+        _sweep(_dense_greedy, _csr_greedy, rows, rewards, discount, values, q, best, chosen)
+    else:
+        q[...] = rewards
+        rewards.argmax(axis=1, out=chosen)
+        rewards.max(axis=1, out=best)
     return result
 
 
