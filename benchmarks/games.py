@@ -281,7 +281,12 @@ def _thousand(game: ExtensiveGame, variant: str | Variant) -> float:
 def _evaluation(game: ExtensiveGame, profile: FloatArray) -> float:
     """Seconds of one exploitability, from a run of many."""
     count = int(np.clip(SAMPLE / timed(exploitability, game, profile), 5, 1000))
-    return sum(timed(exploitability, game, profile) for _ in range(count)) / count
+
+    def repeated() -> None:
+        for _ in range(count):
+            exploitability(game, profile)
+
+    return timed(repeated) / count
 
 
 def _peer_iteration(peer: Peer, count: int) -> float:
