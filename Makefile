@@ -24,7 +24,7 @@ lint: $(BIN)/.installed
 # A type checker wants the namespace as a folder: build/types/rltheory holds links to the packages.
 typecheck: $(BIN)/.installed
 	rm -rf build/types && mkdir -p build/types/rltheory
-	for package in analysis tabular games theory paper_figures cli; do \
+	for package in analysis tabular games linear_mdp theory paper_figures cli; do \
 		ln -s ../../../$$package build/types/rltheory/$$package; \
 	done
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p rltheory

@@ -143,7 +143,8 @@ def _solver(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], 
 
 
 def _cfr(arguments: argparse.Namespace, game: ExtensiveGame) -> Callable[[], Outcome]:
-    from rltheory.games.regret.cfr import cfr, checkpoint_iterations
+    from rltheory.analysis.checkpoints import checkpoint_iterations
+    from rltheory.games.regret.cfr import cfr
     from rltheory.games.regret.variants import as_variant
 
     variant = as_variant(arguments.variant or "vad_cfr")

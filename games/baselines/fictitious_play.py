@@ -15,11 +15,11 @@ from numba import njit
 from numpy.typing import ArrayLike
 
 from rltheory.analysis.arrays import FloatArray, IntArray, check_positive_integer, read_only
+from rltheory.analysis.checkpoints import checkpoint_iterations
 from rltheory.games import kernels
 from rltheory.games.best_response import deviations
 from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.kernels import reaches, slot_payoffs
-from rltheory.games.regret.cfr import checkpoint_iterations
 
 TIE_TOLERANCE = 1e-12
 """Actions this close to the best, as a part of the range of payoffs, share equally."""

@@ -31,6 +31,7 @@ from rltheory.analysis.arrays import (
     check_range,
     read_only,
 )
+from rltheory.analysis.checkpoints import checkpoint_iterations
 from rltheory.games import kernels
 from rltheory.games.baselines.first_order_kernels import (
     magnetic_steps,
@@ -40,7 +41,6 @@ from rltheory.games.baselines.first_order_kernels import (
 )
 from rltheory.games.best_response import exploitability
 from rltheory.games.forms.extensive import ExtensiveGame
-from rltheory.games.regret.cfr import checkpoint_iterations
 
 # What steps and temperatures may be, and the exponents by which they fall.
 _SCALES, _DECAYS = (1e-12, 1e12), (0.0, 2.0)

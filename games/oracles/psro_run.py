@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from rltheory.analysis.archive import archive_path, check_names, read_archive
 from rltheory.analysis.arrays import FloatArray, read_only
 from rltheory.analysis.files import replacing
-from rltheory.games.archive import archive_path, check_names, read_archive
 from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.normal_form.matrix_game import Profile
 from rltheory.games.oracles.psro_payoffs import Plans

@@ -13,7 +13,8 @@ from os import PathLike
 import numpy as np
 from numba.core.errors import NumbaError
 
-from rltheory.analysis.arrays import FloatArray, IntArray, check_positive_integer, read_only
+from rltheory.analysis.arrays import FloatArray, IntArray, read_only
+from rltheory.analysis.checkpoints import checkpoint_iterations
 from rltheory.games import kernels
 from rltheory.games.best_response import Deviations, deviations
 from rltheory.games.forms.extensive import ExtensiveGame, check_game
@@ -24,9 +25,6 @@ from rltheory.games.regret.variants import as_variant
 
 BLOCK = 4096
 """Iterations compiled code runs at a time: their schedule is kept in memory."""
-
-MOST_CHECKPOINTS = 1_000_000
-"""What is measured is kept in memory, and in a run's file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,33 +109,6 @@ def cfr(
         payoffs=read_only(np.array([d.payoffs for _, d in done])),
         state=state,
     )
-
-
-def checkpoint_iterations(checkpoints: int | Sequence[int], iterations: int) -> list[int]:
-    """Return the iterations to measure after: as given, or spaced evenly on a logarithmic axis.
-
-    Raises ValueError if one is outside 1, ..., iterations, iterations above 2^53, or there are more
-    than a million.
-    """
-    iterations = check_positive_integer(iterations, "iterations")
-    if iterations > 2**53:
-        raise ValueError(f"iterations is {iterations}; expected at most 2**53")
-    if not isinstance(checkpoints, Iterable):
-        count = check_positive_integer(checkpoints, "checkpoints")
-        if min(count, iterations) > MOST_CHECKPOINTS:
-            raise ValueError(
-                f"checkpoints is {count} in {iterations} iterations; expected at most "
-                f"{MOST_CHECKPOINTS}"
-            )
-        if count > 2 * iterations * (np.log(iterations) + 1) + 1:
-            # The points are less than 1 apart, so every iteration is near one of them.
-            return list(range(1, iterations + 1))
-        spaced = np.geomspace(1, iterations, count) if count > 1 else [iterations]
-        return sorted({round(float(mark)) for mark in spaced} | {iterations})
-    marks = sorted({check_positive_integer(mark, "checkpoints") for mark in checkpoints})
-    if marks and marks[-1] > iterations:
-        raise ValueError(f"checkpoints has {marks[-1]}; expected at most iterations ({iterations})")
-    return sorted({*marks, iterations})
 
 
 def _advance(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from rltheory.analysis.archive import archive_path, check_names, read_archive
 from rltheory.analysis.arrays import FloatArray, check_shape, read_only
 from rltheory.analysis.files import replacing
-from rltheory.games.archive import archive_path, check_names, read_archive
 from rltheory.games.best_response import Deviations
 from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.regret.variant import Variant

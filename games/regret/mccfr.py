@@ -27,11 +27,11 @@ from rltheory.analysis.arrays import (
     check_shape,
     read_only,
 )
+from rltheory.analysis.checkpoints import checkpoint_iterations
 from rltheory.games import kernels
 from rltheory.games.best_response import Deviations, deviations
 from rltheory.games.forms.extensive import ExtensiveGame, check_game
 from rltheory.games.forms.tree import GameTree
-from rltheory.games.regret.cfr import checkpoint_iterations
 from rltheory.games.regret.cfr_run import RunFile, check_state
 from rltheory.games.regret.mccfr_kernels import (
     SampledTree,

@@ -5,8 +5,9 @@ import sys
 import numpy as np
 import pytest
 
+from rltheory.analysis.checkpoints import checkpoint_iterations
 from rltheory.games.library import load
-from rltheory.games.regret.cfr import cfr, checkpoint_iterations
+from rltheory.games.regret.cfr import cfr
 
 
 def test_runs_are_the_same_whatever_the_block_compiled_code_runs_at_a_time(monkeypatch):

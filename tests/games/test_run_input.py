@@ -7,12 +7,13 @@ from math import inf, nan
 import numpy as np
 import pytest
 
+from rltheory.analysis.checkpoints import checkpoint_iterations
 from rltheory.games.best_response import best_response, exploitability
 from rltheory.games.interop.nfg import parse_nfg
 from rltheory.games.library import load
 from rltheory.games.normal_form.matrix_classics import MATRIX_GAMES
 from rltheory.games.oracles.psro import double_oracle, psro
-from rltheory.games.regret.cfr import cfr, checkpoint_iterations
+from rltheory.games.regret.cfr import cfr
 from rltheory.games.regret.mccfr import mccfr
 from rltheory.games.regret.variant import Variant
 

@@ -1,0 +1,1 @@
+"""Environments of the distributionally robust linear-MDP papers, and random ones."""

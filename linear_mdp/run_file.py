@@ -1,0 +1,57 @@
+"""The file that keeps an online run, so that it can be taken up again."""
+
+from hashlib import sha256
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from rltheory.analysis.archive import archive_path, check_names, read_archive
+from rltheory.analysis.arrays import FloatArray
+from rltheory.analysis.files import replacing
+from rltheory.linear_mdp.learner import Learner
+
+_KIND = "a run in a linear MDP"
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return a digest of arrays, tuples of them, and plain settings."""
+    digest = sha256()
+    for part in parts:
+        for item in part if isinstance(part, tuple) else (part,):
+            if isinstance(item, np.ndarray):
+                digest.update(repr(item.shape).encode())
+                digest.update(np.ascontiguousarray(item).tobytes())
+            else:
+                digest.update(repr(item).encode())
+    return digest.hexdigest()
+
+
+class RunFile:
+    """A run on disk (`.npz`): the learner's arrays and what was measured, replaced whole."""
+
+    def __init__(self, save: str | PathLike[str], run: str) -> None:
+        self.path = archive_path(save)
+        self.run = run
+
+    def read(self, learner: Learner) -> tuple[FloatArray, FloatArray]:
+        """Put a learner where the run stands; return the values measured (n, 2) and the returns.
+
+        Raises ValueError if the file is not one of a run, or of another one.
+        """
+        if not self.path.exists():
+            return np.empty((0, 2)), np.empty(0)
+        kept = read_archive(self.path, _KIND)
+        check_names(kept, ["run", "values", "returns", *learner.arrays()], self.path, _KIND)
+        if str(kept["run"]) != self.run:
+            raise ValueError(
+                f"{self.path} holds a run of another model, algorithm or setting; "
+                "expected one with the same arguments, or a new file"
+            )
+        learner.restore(kept)
+        return kept["values"], kept["returns"]
+
+    def write(self, learner: Learner, values: FloatArray, returns: FloatArray) -> None:
+        """Replace the file by one with the state reached and all that was measured."""
+        with replacing(self.path) as stream:
+            np.savez(stream, run=self.run, values=values, returns=returns, **learner.arrays())
