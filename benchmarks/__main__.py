@@ -76,12 +76,12 @@ median over seeds after equally many iterations, as samples differ.
 
 ## Linear MDPs
 
-The plain implementation (`benchmarks/plain_lsvi.py`) recomputes everything after every episode, inverts
-the designs, and gives each factor's dual to SciPy's Nelder-Mead search, as published code does.
-"off" is how far its action values are from ours on the episodes that it played: first with all corners
-of the dual tried in place of the search, which must agree to {linear_agreement:g}, then with the search.
-It is timed on {plain_seeds} seeds, and its seconds are scaled to all. Every policy of our runs is
-evaluated exactly, which counts.
+The plain implementation (`benchmarks/plain_lsvi.py`) recomputes everything after every episode,
+inverts the designs, and gives each factor's dual to SciPy's Nelder-Mead search, as published code
+does. "off" is how far its action values are from ours on the episodes that it played: first with
+all corners of the dual tried in place of the search, which must agree to {linear_agreement:g}, then
+with the search. It is timed on {plain_seeds} seeds, and its seconds are scaled to all. Every policy
+of our runs is evaluated exactly, which counts.
 
 {linear}
 """
