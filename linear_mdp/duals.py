@@ -1,17 +1,23 @@
 """Worst cases of an estimated factor: the dual of each uncertainty set, maximised exactly.
 
 A factor is known through weights g on the next states seen, E[f] ~ sum_s g_s f(v_s); as ridge
-regression has them they may be negative and need not sum to one, so that the dual is not concave
-and its maximum is sought on every piece. With z(alpha) = sum g min(v, alpha) and z2 the same of the
-squares, both polynomials between two values, that is
+regression has them they may be negative and need not sum to one: what they lack counts as 0. The
+dual is then not concave, and its maximum is sought on every piece. With z(alpha) = sum g min(v,
+alpha) and z2 the same of the squares, both polynomials between two values, that is
 
 - total variation: z(alpha) - rho (alpha - floor), largest at a value (Liu and Xu, 2024);
 - total variation, penalised: z(floor + lambda), nothing to seek (Tang et al., 2024);
-- chi-square: z - sqrt(rho (z2 - z^2)), at a value or where a quadratic equation says;
-- chi-square, penalised: z - (z2 - z^2) / (4 lambda), at a value or where z = alpha - 2 lambda;
-- Kullback-Leibler: -beta log E[exp(-v / beta)] - beta rho over one multiplier beta, which has no
-  breakpoints: a grid over all scales, then golden sections around the best of it;
-- Kullback-Leibler, penalised: -lambda log E[exp(-v / lambda)], nothing to seek.
+- chi-square: z - sqrt(rho (z2 - z^2)), at a value, where a quadratic equation says, or where an
+  estimate of the variance changes sign;
+- chi-square, penalised: z - (z2 - z^2) / (4 lambda), likewise;
+- Kullback-Leibler, penalised: -lambda log E[exp(-v / lambda)], nothing to seek;
+- Kullback-Leibler: -beta log E[exp(-v / beta)] - beta rho over one multiplier beta. Next to
+  beta = 0 it asks for the probabilities of the least values alone, which no number of data makes
+  positive: with weights of both signs its supremum is infinite or nearly so, however many data
+  there are. The weights are made a distribution first: their sums in the order of the values, an
+  estimate of a distribution function, are replaced by their running maximum, what is lacking to
+  one counts as the least value. That costs no more than the largest error of those sums and
+  changes no distribution; the dual of one is concave (derived here).
 
 `floor` is the least value that there is, to which total variation may move mass; `ceiling` the
 largest that values can have.
@@ -20,16 +26,19 @@ largest that values can have.
 import numpy as np
 from numba import njit
 
+from rltheory.analysis.arrays import ROW_SUM_TOLERANCE
 from rltheory.analysis.exponential import exp_minus
+from rltheory.tabular.uncertainty.exponential import tilted
 
 (
     NOMINAL, TOTAL_VARIATION, PENALISED_TOTAL_VARIATION, KULLBACK_LEIBLER,
     PENALISED_KULLBACK_LEIBLER, CHI_SQUARE, PENALISED_CHI_SQUARE,
 ) = range(7)  # fmt: skip
 
-_GRID = 32
-_SECTIONS = 48
-_GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
+_NEGLIGIBLE = 1e-15
+"""Radii at which p . v - sqrt(2 rho Var(v)) is off by no more than a rounding of the range."""
+_STEPS = 100
+"""Newton steps for a multiplier, or halvings of its bracket; some six are needed."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -40,6 +49,8 @@ def solve(dual, seen, values, weights, floor, ceiling, budgets, out):  # type: i
     budgets (d,): radius or penalty of each factor.
     """
     order = seen[np.argsort(values[seen])]
+    if len(order) > 0:
+        floor = min(floor, values[order[0]])
     if dual == NOMINAL:
         _expectations(order, values, weights, np.inf, out)
     elif dual == TOTAL_VARIATION:
@@ -47,9 +58,9 @@ def solve(dual, seen, values, weights, floor, ceiling, budgets, out):  # type: i
     elif dual == PENALISED_TOTAL_VARIATION:
         _capped(order, values, weights, floor, budgets, out)
     elif dual == KULLBACK_LEIBLER:
-        _kullback_leibler(order, values, weights, floor, ceiling, budgets, out)
+        _kullback_leibler(order, values, weights, floor, budgets, out)
     elif dual == PENALISED_KULLBACK_LEIBLER:
-        _entropic(order, values, weights, floor, ceiling, budgets, out)
+        _entropic(order, values, weights, ceiling, budgets, out)
     else:
         _chi_square(order, values, weights, floor, budgets, dual == PENALISED_CHI_SQUARE, out)
 
@@ -100,128 +111,192 @@ def _total_variation(order, values, weights, floor, radii, out):  # type: ignore
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _entropic(order, values, weights, floor, ceiling, penalties, out):  # type: ignore[no-untyped-def]
+def _entropic(order, values, weights, ceiling, penalties, out):  # type: ignore[no-untyped-def]
     """The estimate of E[exp(-v / lambda)] is no smaller than exp(-ceiling / lambda)."""
     for i in range(len(out)):
-        penalty = penalties[i]
-        if penalty == 0.0 or len(order) == 0:
-            out[i] = values[order[0]] if len(order) else ceiling
-            continue
-        lowest = values[order[0]]
-        moment = 0.0
+        # From a factor's own least value on, so that its largest exponential is 1.
+        penalty, lowest, moment = penalties[i], np.inf, 0.0
         for s in order:
-            moment += weights[s, i] * exp_minus((lowest - values[s]) / penalty, 0.0)
+            g = weights[s, i]
+            if lowest == np.inf and (g > 0.0 or (g < 0.0 and penalty > 0.0)):
+                lowest = values[s]
+            if g != 0.0 and penalty > 0.0:
+                moment += g * exp_minus((lowest - values[s]) / penalty, 0.0)
         out[i] = ceiling
-        if moment > 0.0:
+        if penalty == 0.0:
+            out[i] = min(ceiling, lowest)
+        elif moment > 0.0:
             out[i] = min(ceiling, lowest - penalty * np.log(moment))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _kullback_leibler(order, values, weights, floor, ceiling, radii, out):  # type: ignore[no-untyped-def]
+def _kullback_leibler(order, values, weights, floor, radii, out):  # type: ignore[no-untyped-def]
+    masses, gaps = np.empty(len(order) + 1), np.empty(len(order) + 1)
     for i in range(len(out)):
-        out[i] = floor
         if len(order) == 0:
-            continue
-        lowest, highest = values[order[0]], values[order[-1]]
-        span = highest - lowest
-        if radii[i] == 0.0:
-            total = 0.0
+            out[i] = floor
+        elif radii[i] == 0.0:
+            out[i] = 0.0
             for s in order:
-                total += weights[s, i] * values[s]
-            out[i] = total
-            continue
-        if span == 0.0:
-            out[i] = lowest
-            continue
-        # Beyond span / radius nothing is left of the values; below a thousandth of the span next
-        # to nothing moves.
-        low, high = np.log(1e-3 * span), np.log(max(span / radii[i], 1e-2 * span))
-        step = (high - low) / (_GRID - 1)
-        best, where = -np.inf, 0
-        for k in range(_GRID):
-            value = _tilted(order, values, weights, i, np.exp(low + k * step), radii[i], ceiling)
-            if value > best:
-                best, where = value, k
-        left, right = low + (where - 1) * step, low + (where + 1) * step
-        a = right - _GOLDEN * (right - left)
-        b = left + _GOLDEN * (right - left)
-        at_a = _tilted(order, values, weights, i, np.exp(a), radii[i], ceiling)
-        at_b = _tilted(order, values, weights, i, np.exp(b), radii[i], ceiling)
-        for _ in range(_SECTIONS):
-            if at_a > at_b:
-                right, b, at_b = b, a, at_a
-                a = right - _GOLDEN * (right - left)
-                at_a = _tilted(order, values, weights, i, np.exp(a), radii[i], ceiling)
-            else:
-                left, a, at_a = a, b, at_b
-                b = left + _GOLDEN * (right - left)
-                at_b = _tilted(order, values, weights, i, np.exp(b), radii[i], ceiling)
-        out[i] = max(floor, lowest, best, at_a, at_b)
+                out[i] += weights[s, i] * values[s]
+        else:
+            n, lowest, total = _distribution(order, values, weights[:, i], masses, gaps)
+            out[i] = total * (lowest + _tilted(masses[:n], gaps[:n], radii[i]))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _tilted(order, values, weights, i, beta, radius, ceiling):  # type: ignore[no-untyped-def]
-    """The dual at a multiplier; what the weights lack to one counts as the lowest value."""
-    lowest = values[order[0]]
-    moment = 1.0
+def _distribution(order, values, weights, masses, gaps):  # type: ignore[no-untyped-def]
+    """Write the distribution nearest to what the weights say, and its values less the least.
+
+    Return how many entries it has, the least value and the mass, 1 up to rounding, that it stands
+    for. Weights of a distribution go through as they are, however small.
+    """
+    total = 0.0
     for s in order:
-        moment += weights[s, i] * exp_minus((lowest - values[s]) / beta, 1.0)
-    if moment <= 0.0:
-        return ceiling
-    return min(ceiling, lowest - beta * np.log(moment) - beta * radius)
+        total += weights[s]
+    # What is lacking to one counts as the least value; what is too much is taken off there.
+    lacking = 1.0 - total
+    if abs(lacking) <= ROW_SUM_TOLERANCE:
+        lacking = 0.0
+    mass = total + lacking
+    n, lowest, used, debt = 0, values[order[0]], 0.0, -lacking
+    if lacking > 0.0:
+        n, used, debt = 1, lacking, 0.0
+        masses[0], gaps[0] = lacking / mass, 0.0
+    for s in order:
+        # Below the running maximum by the debt, new weight pays that first.
+        gain = weights[s] - debt
+        debt = -gain if gain < 0.0 else 0.0
+        gain = min(gain, mass - used)
+        if gain > 0.0:
+            lowest = values[s] if n == 0 else lowest
+            masses[n], gaps[n] = gain / mass, values[s] - lowest
+            used += gain
+            n += 1
+    return n, lowest, mass
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _tilted(masses, gaps, radius):  # type: ignore[no-untyped-def]
+    """Return the worst expectation of the gaps, the first of which is 0, over a KL ball.
+
+    The largest of -(log E[exp(-rate gap)] + radius) / rate, at the rate whose tilt has divergence
+    `radius`: found by Newton on the root of the divergence, which is almost linear in the rate, in
+    a bracket. Every rate gives a lower bound, off by the square of what the rate is off.
+    """
+    least = mean = square = 0.0
+    for k in range(len(masses)):
+        least += masses[k] if gaps[k] == 0.0 else 0.0
+        mean += masses[k] * gaps[k]
+    for k in range(len(masses)):
+        square += masses[k] * (gaps[k] - mean) ** 2
+    if square == 0.0 or radius >= -np.log(least):
+        return 0.0
+    if radius < _NEGLIGIBLE:
+        return max(mean - np.sqrt(2.0 * radius * square), 0.0)
+    rate = np.sqrt(2.0 * radius / square)
+    below, above, best = 0.0, np.inf, 0.0
+    for _ in range(_STEPS):
+        # exp(x) - 1 is summed as long as exponents are moderate, which is exact for tiny rates.
+        base = 1.0 if rate * mean <= 8.0 else 0.0
+        zeroth, first, second = tilted(masses, gaps, 0.0, rate, base)
+        log_mass = np.log1p(zeroth) if base == 1.0 else np.log(zeroth)
+        total = base + zeroth
+        tilt = first / total
+        variance = second / total - tilt * tilt
+        divergence = tilt - log_mass
+        best = max(best, -(log_mass + radius) / rate)
+        if divergence > radius:
+            above = rate
+        else:
+            below = rate
+        following = np.inf
+        if variance > 0.0:
+            root = np.sqrt(max(divergence, 0.0))
+            following = rate + 2.0 * rate * root * (np.sqrt(radius) - root) / variance
+        if abs(following - rate) <= 1e-9 * rate:
+            break
+        if not below < following < above:
+            following = 4.0 * below if above == np.inf else 0.5 * (below + above)
+        if not below < following < above:
+            break
+        rate = following
+    return best
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _chi_square(order, values, weights, floor, budgets, penalised, out):  # type: ignore[no-untyped-def]
-    """Between two values, with T the weight above: z = A + alpha T, z2 = B + alpha^2 T."""
+    """Upwards over the values, all that lies below alpha being told relative to alpha.
+
+    With m = sum g, s1 = sum g (v - alpha), s2 = sum g (v - alpha)^2 over what is below, w the sum
+    of g g' (v - v')^2 over pairs of it, and t the weight from alpha on: z = (m + t) alpha + s1
+    and, as weights sum to one, z2 - z^2 = w + t s2. In a distribution nothing of this cancels.
+    """
+    n = len(order)
+    above = np.zeros(n + 1)
     for i in range(len(out)):
-        total = 0.0
-        for s in order:
-            total += weights[s, i]
-        budget, a, b, alpha = budgets[i], 0.0, 0.0, floor
-        best = _spread(floor, a, b, total, budget, penalised)
-        for s in order:
-            v = values[s]
-            for candidate in _candidates(a, b, total, budget, penalised):
-                if alpha < candidate < v:
-                    value = _spread(candidate, a, b, total, budget, penalised)
-                    best = value if value > best else best
-            value = _spread(v, a, b, total, budget, penalised)
-            best = value if value > best else best
-            g = weights[s, i]
-            a += g * v
-            b += g * v * v
-            total -= g
+        signed = False
+        for k in range(n - 1, -1, -1):
+            g = weights[order[k], i]
+            signed = signed or g < 0.0
+            above[k] = above[k + 1] + g
+        # What is lacking to one is an entry of value 0.
+        m = 1.0 - above[0]
+        if abs(m) <= ROW_SUM_TOLERANCE:
+            m = 0.0
+        signed = signed or m < 0.0
+        alpha, mass = floor, above[0] + m
+        s1, s2, w = -alpha * m, alpha * alpha * m, 0.0
+        budget = budgets[i]
+        best = mass * alpha + s1 - _charge(above[0] * s2, budget, penalised)
+        for k in range(n):
+            v, g, t = values[order[k]], weights[order[k], i], above[k]
+            if g == 0.0:
+                continue
+            gap = v - alpha
+            x = _flat(m, s1, s2, w, t, mass, budget, penalised)
+            if 0.0 < x < gap:
+                variance = w + t * (s2 - 2.0 * x * s1 + m * x * x)
+                value = mass * alpha + s1 + t * x - _charge(variance, budget, penalised)
+                best = value if value > best else best
+            if signed:
+                for x in _roots(t * m, -2.0 * t * s1, w + t * s2):
+                    if 0.0 < x < gap:
+                        value = mass * alpha + s1 + t * x
+                        best = value if value > best else best
+            s2 += gap * (gap * m - 2.0 * s1)
+            s1 -= gap * m
             alpha = v
+            value = mass * alpha + s1 - _charge(w + t * s2, budget, penalised)
+            best = value if value > best else best
+            w += g * s2
+            m += g
         out[i] = best
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _spread(alpha, a, b, t, budget, penalised):  # type: ignore[no-untyped-def]
-    """The dual at alpha, negative estimates of the variance counted as none."""
-    z = a + alpha * t
-    variance = max(b + alpha * alpha * t - z * z, 0.0)
-    if penalised:
-        # With nothing to pay the adversary goes all the way, unless there is no way to go.
-        return z - (variance / (4.0 * budget) if variance > 0.0 else 0.0)
-    return z - np.sqrt(budget * variance)
+def _charge(variance, budget, penalised):  # type: ignore[no-untyped-def]
+    """What a variance takes off the dual; negative estimates of it count as none."""
+    if variance <= 0.0:
+        return 0.0
+    # With nothing to pay the adversary goes all the way, unless there is no way to go.
+    return variance / (4.0 * budget) if penalised else np.sqrt(budget * variance)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _candidates(a, b, t, budget, penalised):  # type: ignore[no-untyped-def]
-    """Where a piece can have its maximum: stationary points and zeros of the variance."""
-    none = np.nan
-    zeros = _roots(t - t * t, -2.0 * a * t, b - a * a)
+def _flat(m, s1, s2, w, t, mass, budget, penalised):  # type: ignore[no-untyped-def]
+    """Return how far above alpha the dual's derivative vanishes, NaN if nowhere.
+
+    There y = m x - s1 is 2 lambda, or positive with variance = rho y^2; and w = m s2 - s1^2.
+    """
     if penalised:
-        flat = (2.0 * budget + a) / (1.0 - t) if t != 1.0 else none
-        return flat, none, zeros[0], zeros[1]
-    left = 1.0 - t
-    flats = _roots(
-        t - t * t - budget * left * left,
-        -2.0 * a * t + 2.0 * budget * a * left,
-        b - a * a - budget * a * a,
-    )
-    return flats[0], flats[1], zeros[0], zeros[1]
+        return (2.0 * budget + s1) / m
+    y = np.sqrt(w * mass / (budget * m - t))
+    if abs(m) > 1e-8:
+        return (y + s1) / m
+    # The same without a division by next to nothing; either is off by 1e-8 at most, whose square
+    # is what the value is off.
+    return (budget * y * y - w - t * s2) / (t * (y - s1))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
