@@ -199,11 +199,14 @@ def test_report_is_written_and_named(registered, capsys):
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from fractions import Fraction
 import theory_examples as examples
 from rltheory.cli.main import main
 from rltheory.theory import registry, store
+
+# What a shell starts in the background ignores interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Whoever edits the library while its tests run would start the resumed run from the beginning.
 store._library_source = lambda: b"unchanged"
