@@ -1,50 +1,29 @@
 """What the pages on games show runs, and comes out as they say."""
 
 import importlib
-import re
 import shlex
 from math import comb
-from pathlib import Path
 
+import doc_pages
 import numpy as np
 import pytest
+from doc_pages import README, commands
 
 from rltheory import games
 from rltheory.cli.main import main
 from rltheory.games.regret import variant
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = (ROOT / "docs" / "games.md").read_text()
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(text, language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-
-
-def commands(text, language):
-    lines = [line for block in blocks(text, language) for line in block.splitlines()]
-    return [line for line in lines if line.startswith("rltheory solve")]
+PAGE = doc_pages.read("games.md")
 
 
 @pytest.fixture(scope="module")
 def page():
     """The names that the page's blocks leave, run one after another."""
-    names = {"__name__": "page"}
-    for block in blocks(PAGE, "python"):
-        exec(compile(block, "docs/games.md", "exec"), names)
-    return names
+    return doc_pages.run(PAGE, "docs/games.md")
 
 
 def test_every_block_of_the_page_is_run():
-    fences = re.findall(r"^```(\w*)$", PAGE, flags=re.MULTILINE)
-    assert set(fences) == {"python", "console", ""}
-    assert fences.count("") == len(blocks(PAGE, "python")) + len(blocks(PAGE, "console"))
-    assert all(
-        line.startswith("rltheory solve")
-        for block in blocks(PAGE, "console")
-        for line in block.splitlines()
-    )
+    doc_pages.check_fences(PAGE, ("python", "console"))
 
 
 def test_the_first_run_is_exact(page):
@@ -124,14 +103,8 @@ def test_commands_of_the_page_end_well(line, capsys, monkeypatch, tmp_path):
     assert capsys.readouterr().out
 
 
-def readme_block():
-    (block,) = (block for block in blocks(README, "python") if "games.load" in block)
-    return block
-
-
 def test_the_readmes_games_block_runs():
-    names = {"__name__": "readme"}
-    exec(compile(readme_block(), "README.md", "exec"), names)
+    names = doc_pages.readme_block("games.load")
     game, run = names["game"], names["run"]
     assert games.exploitability(game, run.average) == run.exploitability[-1] < 1e-3
 
