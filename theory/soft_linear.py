@@ -45,13 +45,22 @@ def reference(tape: Tape, shape: tuple[int, ...]) -> FractionArray:
 
 
 def soft_mdp(tape: Tape, states: int) -> Soft:
-    """Draw 2 or 3 actions and steps, 1 to 3 factors, a temperature from 1/4 to 4."""
+    """Draw 2 or 3 actions, factors and steps, and a temperature from 1/4 to 4."""
     model = linear_instances.exact(
         linear_instances.robust_mdp(
-            tape, states, tape.integer(2, 3), tape.integer(1, 3), tape.integer(2, 3)
+            tape, states, tape.integer(2, 3), tape.integer(2, 3), tape.integer(2, 3)
         )
     )
     return Soft(model, reference(tape, model.rewards.shape), Fraction(2) ** tape.integer(-2, 2))
+
+
+def decided(soft: Soft) -> bool:
+    """Whether in every state some action of the last step pays more than another.
+
+    Where none does, the regularised value is the plain one and enclosures could not tell.
+    """
+    last = soft.model.rewards[-1]
+    return bool(np.all(last.max(axis=1) - last.min(axis=1) >= Fraction(1, 2**16)))
 
 
 def optimum(soft: Soft) -> Valued:

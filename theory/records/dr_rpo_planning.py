@@ -125,15 +125,6 @@ def sample_gap(tape: Tape, size: int) -> Soft:
     return Soft(Exact(features, measures, weights, radii), rare, Fraction(1, 4))
 
 
-def decided(soft: Soft) -> bool:
-    """Whether in every state some action of the last step pays more than another.
-
-    Where all are equal the regularised value is the plain one, and enclosures cannot tell.
-    """
-    last = soft.model.rewards[-1]
-    return bool(np.all(last.max(axis=1) - last.min(axis=1) >= Fraction(1, 2**12)))
-
-
 def _sandwich(soft: Soft, steps: FractionArray) -> tuple[Side, Side]:
     plain = balls.balls(linear_instances.robust(soft.model).values[:-1])
     regularised = soft_linear.optimum(soft).values[:-1]
@@ -172,7 +163,7 @@ SANDWICH = Theorem(
     kind="inequality",
     sample=sample_gap,
     sides=sandwich_sides,
-    admissible=decided,
+    admissible=soft_linear.decided,
     control=Control(
         name="horizon forgotten",
         explanation=r"The whole loss is bounded by one step of $\tau\log(1/\min\mu)$.",
