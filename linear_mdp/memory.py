@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rltheory.analysis.arrays import FloatArray, check_range
+from rltheory.analysis.arrays import FloatArray, as_float_array, check_finite, check_range
 from rltheory.linear_mdp import kernels
 from rltheory.linear_mdp.kernels import Memory
 from rltheory.linear_mdp.mdp import LinearMDP
@@ -51,10 +51,14 @@ def of_sums(
     """Return the memory of given sums.
 
     gram (H, d, d), ridge included; cross (H, S, d); rewards (H, d), as in Memory; visits (H,): how
-    many they are of. Raises ValueError naming the step whose gram is singular.
+    many they are of. Raises ValueError for sums that are not finite or of another shape, and
+    naming the step whose gram is singular.
     """
     states, actions, d = model.features.shape
     horizon = model.horizon
+    sums = (("gram", gram, (d, d)), ("cross", cross, (states, d)), ("rewards", rewards, (d,)))
+    for name, array, shape in sums:
+        check_finite(as_float_array(array, name, (horizon, *shape)), name)
     met = np.any(cross != 0.0, axis=-1)
     seen, counts = np.zeros((horizon, states), dtype=np.int64), np.zeros((horizon, 2), np.int64)
     for h in range(horizon):
@@ -88,15 +92,25 @@ def population(model: LinearMDP, visits: ArrayLike | None = None, *, norms: bool
 
     visits: (H, S, A) how often each pair is visited, uniformly where not given. The estimates are
     then exact: weights[h] is the transpose of measures[h]. Raises ValueError if the visits do not
-    excite every feature.
+    excite every feature, or are no weights; TypeError for a model that is not linear.
     """
+    if not isinstance(model, LinearMDP):
+        raise TypeError(f"model is {model!r:.80}; expected a LinearMDP")
     shape = model.rewards.shape
-    share = np.full(shape, 1.0 / np.prod(shape[1:])) if visits is None else np.asarray(visits)
+    share = np.full(shape, 1.0 / np.prod(shape[1:]))
+    if visits is not None:
+        share = as_float_array(visits, "visits", shape)
+        check_finite(share, "visits")
+        if share.min() < 0.0:
+            raise ValueError(f"visits holds {share.min()}; expected nonnegative numbers")
     x = model.features.reshape(-1, model.dimension)
     weighted = share.reshape(model.horizon, -1, 1) * x
     gram = np.einsum("hnd,ne->hde", weighted, x)
     cross = np.stack([(gram[h] @ model.measures[h]).T for h in range(model.horizon)])
     rewards = np.einsum("hde,he->hd", gram, model.reward_weights)
-    return of_sums(
+    memory = of_sums(
         model, gram, cross, rewards, np.zeros(model.horizon, dtype=np.int64), norms=norms
     )
+    # Not only up to rounding: the least probability of a bad state is worth something to KL.
+    memory.weights[:] = np.swapaxes(model.measures, 1, 2)
+    return memory
