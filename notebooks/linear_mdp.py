@@ -112,9 +112,9 @@ assert error < 1e-12
 
 # %% [markdown]
 # ## When there is nothing to buy
-# Whether the adversary changes what is best depends on the radius and on how much actions matter. At
-# the published setting, `xi_norm=0.1` and radius 0.3, the two optimal policies take the same action
-# at the start: what the fourth factor leads to is still worth more than what the first one does.
+# Whether the adversary changes what is best depends on the radius and on how much actions matter.
+# At the published setting, `xi_norm=0.1` and radius 0.3, the two optimal policies take the same
+# action at the start: the fourth factor leads to what is still worth more.
 
 # %%
 for norm in (0.1, 0.2, 0.3):
@@ -129,13 +129,13 @@ for norm in (0.1, 0.2, 0.3):
 
 # %% [markdown]
 # ## The picture
-# Dashed is what could be achieved. The robust learners give up some reward where nothing is perturbed
-# and keep more where much is.
+# The broad lines are what could be achieved. The robust learners give up some reward where nothing
+# is perturbed and keep more where much is.
 
 # %%
 figure, axis = plt.subplots()
 for name, values in curves.items():
-    axis.plot(perturbations, values, "--", label=name)
+    axis.plot(perturbations, values, linewidth=8, alpha=0.3, label=name)
 for name, values in runs.items():
     axis.plot(perturbations, values.mean(axis=0), label=f"{name}, mean of {len(SEEDS)} seeds")
 axis.set(xlabel="perturbation q", ylabel="value in the perturbed world (reward)")
