@@ -47,11 +47,14 @@ class Memory(NamedTuple):
 class World(NamedTuple):
     """What is simulated: features (S, A, d), rewards (H, S, A), how next states are drawn.
 
-    initial (S,): cumulative. measures (H, n, S): cumulative rows; mixed: whether a pair draws a
-    factor by its features first, and then from the factor's row, or has the row s * A + a.
+    columns (S, d, A): the features once more, so that sums over features run along the actions,
+    several of which the processor adds at a time. initial (S,): cumulative. measures (H, n, S):
+    cumulative rows; mixed: whether a pair draws a factor by its features first, and then from the
+    factor's row, or has the row s * A + a.
     """
 
     features: Any
+    columns: Any
     rewards: Any
     initial: Any
     measures: Any
@@ -74,9 +77,9 @@ class Rule(NamedTuple):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def record(memory, features, h, s, a, reward, following):  # type: ignore[no-untyped-def]
+def record(memory, world, h, s, a, reward, following):  # type: ignore[no-untyped-def]
     """Add one visit of step h: state, action, reward, next state."""
-    x = features[s, a]
+    x = world.features[s, a]
     d = len(x)
     inverse, weights, cross = memory.inverse[h], memory.weights[h], memory.cross[h]
     u = np.zeros(d)
@@ -109,15 +112,24 @@ def record(memory, features, h, s, a, reward, following):  # type: ignore[no-unt
         weights[following, i] += u[i] / scale
     memory.counts[h, 1] += 1
     if memory.counts[h, 1] % REFRESH == 0:
-        refresh(memory, features, h)
+        refresh(memory, world.features, h)
     elif memory.norms.shape[1]:
-        for i in range(features.shape[0]):
-            for b in range(features.shape[1]):
-                y = features[i, b]
-                inner = 0.0
-                for j in range(d):
-                    inner += y[j] * u[j]
-                memory.norms[h, i, b] -= inner * inner / scale
+        _shrink(memory.norms[h], world.columns, u, scale)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _shrink(norms, columns, u, scale):  # type: ignore[no-untyped-def]
+    """Take from the norms of all pairs what a term of rank one does: (x' u)^2 / scale."""
+    states, d, actions = columns.shape
+    inner = np.empty(actions)
+    for s in range(states):
+        for a in range(actions):
+            inner[a] = 0.0
+        for i in range(d):
+            for a in range(actions):
+                inner[a] += columns[s, i, a] * u[i]
+        for a in range(actions):
+            norms[s, a] -= inner[a] * inner[a] / scale
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -157,169 +169,195 @@ def quadratic(matrix, x):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
-def dot(x, y):  # type: ignore[no-untyped-def]
-    """Return the inner product, several entries summed at a time."""
-    total = 0.0
-    for i in range(len(x)):
-        total += x[i] * y[i]
-    return total
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
-def diagonal(x, y):  # type: ignore[no-untyped-def]
-    """Return the sum of x_i^2 y_i."""
-    total = 0.0
-    for i in range(len(x)):
-        total += x[i] * x[i] * y[i]
-    return total
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
-def optimistic(memory, world, rule, linear, spread, h, s, out):  # type: ignore[no-untyped-def]
-    """Write Q_h(s, .) of the estimate: linear[h] on the features, the bonus, clipped.
+def optimistic(memory, world, rule, linear, spread, h, states, out):  # type: ignore[no-untyped-def]
+    """Write Q_h of the estimate at some states, (n, A): see `_optimistic`.
 
-    spread (H, d): what the bonus is made of, see `estimate`.
+    linear (H, d): what multiplies the features; spread (H, d): the diagonals of the inverses.
     """
-    if s == rule.fail:
-        for a in range(len(out)):
-            out[a] = 0.0
-        return
-    scale = rule.scale[h]
-    for a in range(len(out)):
-        x = world.features[s, a]
-        value = dot(x, linear[h])
-        if rule.known:
-            value += world.rewards[h, s, a]
-        if rule.bonus == ELLIPTICAL:
-            value += scale * np.sqrt(max(memory.norms[h, s, a], 0.0))
-        elif rule.bonus == DIAGONAL:
-            value += scale * np.sqrt(diagonal(x, spread[h]))
-        value = value if value > 0.0 else 0.0
-        out[a] = value if value < rule.ceilings[h] else rule.ceilings[h]
+    _optimistic(
+        world.columns, world.rewards[h], memory.norms[h], linear[h], spread[h], rule.scale[h],
+        rule.ceilings[h], rule.bonus, rule.known, rule.fail, states, out,
+    )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def worth(rule, h, s, q, scratch):  # type: ignore[no-untyped-def]
-    """Return the largest value of a policy at action values q, less what it pays."""
-    top = q[0]
-    for a in range(1, len(q)):
-        top = q[a] if q[a] > top else top
-    if rule.temperature == 0.0:
-        return top
-    reference = rule.reference[h, s]
-    sharpness = 1.0 / rule.temperature
-    for a in range(len(q)):
-        scratch[a] = reference[a] * exp_minus((q[a] - top) * sharpness, 0.0)
-    total = 0.0
-    for a in range(len(q)):
-        total += scratch[a]
-    return top + rule.temperature * np.log(total)
+def _optimistic(  # type: ignore[no-untyped-def]
+    columns, rewards, norms, linear, spread, scale, ceiling, bonus, known, fail, states, out
+):
+    """Add the bonus, the reward and what is linear in the features; clip.
+
+    Takes the arrays of one step, as calls with all of a learner's cost more than the sums.
+    """
+    d, actions = columns.shape[1:]
+    for k in range(len(states)):
+        s = states[k]
+        for a in range(actions):
+            out[k, a] = 0.0
+        if s == fail:
+            continue
+        if bonus == ELLIPTICAL:
+            for a in range(actions):
+                out[k, a] = scale * np.sqrt(max(norms[s, a], 0.0))
+        elif bonus == DIAGONAL:
+            for i in range(d):
+                width = spread[i]
+                for a in range(actions):
+                    out[k, a] += columns[s, i, a] * columns[s, i, a] * width
+            for a in range(actions):
+                out[k, a] = scale * np.sqrt(out[k, a])
+        if known:
+            for a in range(actions):
+                out[k, a] += rewards[s, a]
+        for i in range(d):
+            weight = linear[i]
+            for a in range(actions):
+                out[k, a] += columns[s, i, a] * weight
+        for a in range(actions):
+            value = out[k, a] if out[k, a] > 0.0 else 0.0
+            out[k, a] = value if value < ceiling else ceiling
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def best(rule, h, s, q, out):  # type: ignore[no-untyped-def]
-    """Write the policy of `worth`: the first best action, or the softmax around the reference."""
-    top = 0
-    for a in range(1, len(q)):
-        top = a if q[a] > q[top] else top
-    if rule.temperature == 0.0:
-        for a in range(len(q)):
-            out[a] = 0.0
-        out[top] = 1.0
-        return
-    total = 0.0
-    for a in range(len(q)):
-        gap = (q[a] - q[top]) / rule.temperature
-        out[a] = rule.reference[h, s, a] * exp_minus(gap, 0.0)
-        total += out[a]
-    for a in range(len(q)):
-        out[a] /= total
+def worth(reference, temperature, states, q, values):  # type: ignore[no-untyped-def]
+    """Write the largest value of a policy at action values q (n, A), less what it pays.
+
+    reference: (S, A) of the step; values: (S,), written at the states.
+    """
+    actions = q.shape[1]
+    masses = np.empty(actions)
+    for k in range(len(states)):
+        s = states[k]
+        top = q[k, 0]
+        for a in range(1, actions):
+            top = q[k, a] if q[k, a] > top else top
+        if temperature == 0.0:
+            values[s] = top
+            continue
+        for a in range(actions):
+            masses[a] = reference[s, a] * exp_minus((q[k, a] - top) / temperature, 0.0)
+        total = 0.0
+        for a in range(actions):
+            total += masses[a]
+        values[s] = top + temperature * np.log(total)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def ascend(rule, h, s, q, log_policy):  # type: ignore[no-untyped-def]
-    """Move the policy at (h, s) by a mirror step on q; return its value less what it pays."""
-    pull = rule.step * rule.temperature
-    logs = log_policy[h, s]
-    top = -np.inf
-    for a in range(len(q)):
-        anchor = np.log(rule.reference[h, s, a])
-        logs[a] = (1.0 - pull) * logs[a] + pull * anchor + rule.step * q[a]
-        top = max(top, logs[a])
-    total = 0.0
-    for a in range(len(q)):
-        total += np.exp(logs[a] - top)
-    shift = top + np.log(total)
-    result = 0.0
-    for a in range(len(q)):
-        logs[a] -= shift
-        pays = rule.temperature * (logs[a] - np.log(rule.reference[h, s, a]))
-        result += np.exp(logs[a]) * (q[a] - pays)
-    return result
+def best(reference, temperature, states, q, out):  # type: ignore[no-untyped-def]
+    """Write the policy of `worth`, (n, A): the first best action, or the softmax."""
+    actions = q.shape[1]
+    for k in range(len(states)):
+        top = 0
+        for a in range(1, actions):
+            top = a if q[k, a] > q[k, top] else top
+        if temperature == 0.0:
+            for a in range(actions):
+                out[k, a] = 0.0
+            out[k, top] = 1.0
+            continue
+        highest = q[k, top]
+        for a in range(actions):
+            out[k, a] = reference[states[k], a] * exp_minus((q[k, a] - highest) / temperature, 0.0)
+        total = 0.0
+        for a in range(actions):
+            total += out[k, a]
+        for a in range(actions):
+            out[k, a] /= total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def ascend(reference, temperature, step, states, q, logs, values):  # type: ignore[no-untyped-def]
+    """Move the policy of a step by a mirror step on q (n, A); write its values less what it pays.
+
+    reference, logs: (S, A), logs those of the policy.
+    """
+    actions = q.shape[1]
+    pull = step * temperature
+    anchor = np.empty(actions)
+    for k in range(len(states)):
+        s = states[k]
+        top = -np.inf
+        for a in range(actions):
+            anchor[a] = np.log(reference[s, a])
+            logs[s, a] = (1.0 - pull) * logs[s, a] + pull * anchor[a] + step * q[k, a]
+            top = max(top, logs[s, a])
+        total = 0.0
+        for a in range(actions):
+            total += exp_minus(logs[s, a] - top, 0.0)
+        shift = top + np.log(total)
+        result = 0.0
+        for a in range(actions):
+            logs[s, a] -= shift
+            pays = temperature * (logs[s, a] - anchor[a])
+            result += np.exp(logs[s, a]) * (q[k, a] - pays)
+        values[s] = result
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def estimate(memory, world, rule, log_policy, linear, spread):  # type: ignore[no-untyped-def]
     """Fill linear (H, d) and spread (H, d) by a backward pass over all that was recorded."""
     horizon, states, d = memory.weights.shape
-    actions = world.features.shape[1]
-    values, q, scratch = np.zeros(states), np.empty(actions), np.empty(actions)
+    values, q = np.zeros(states), np.empty((states, world.features.shape[1]))
     mirror = len(log_policy) > 0
+    # Without a fail state the least value may be anywhere, and mirror steps move all policies.
+    everywhere = mirror or rule.fail < 0
+    everyone = np.arange(states)
     for h in range(horizon - 1, -1, -1):
-        count = memory.counts[h, 0]
+        seen = memory.seen[h, : memory.counts[h, 0]]
         for i in range(d):
             linear[h, i] = 0.0
-            spread[h, i] = memory.inverse[h, i, i]
+            spread[h, i] = max(memory.inverse[h, i, i], 0.0)
         if h + 1 < horizon:
-            _evaluate(
-                memory, world, rule, log_policy, linear, spread, h + 1,
-                mirror or rule.fail < 0, memory.seen[h, :count], values, q, scratch,
-            )  # fmt: skip
-            floor = 0.0 if rule.fail >= 0 else values.min()
+            floor = values.min() if everywhere else 0.0
             duals.solve(
-                rule.dual, memory.seen[h, :count], values, memory.weights[h], floor,
-                rule.ceilings[h + 1], rule.budgets[h], linear[h],
+                rule.dual, seen, values, memory.weights[h], floor, rule.ceilings[h + 1],
+                rule.budgets[h], linear[h],
             )  # fmt: skip
         if not rule.known:
             for i in range(d):
-                linear[h, i] += dot(memory.inverse[h, i], memory.rewards[h])
+                for j in range(d):
+                    linear[h, i] += memory.inverse[h, i, j] * memory.rewards[h, j]
         if rule.bonus == FACTORS:
             for i in range(d):
-                linear[h, i] += rule.scale[h] * np.sqrt(max(spread[h, i], 0.0))
-    if mirror:
-        _evaluate(
-            memory, world, rule, log_policy, linear, spread, 0, True, memory.seen[0, :0],
-            values, q, scratch,
-        )  # fmt: skip
+                linear[h, i] += rule.scale[h] * np.sqrt(spread[h, i])
+        if h > 0 or mirror:
+            at = everyone if everywhere else memory.seen[h - 1, : memory.counts[h - 1, 0]]
+            _evaluate(memory, world, rule, log_policy, linear, spread, h, at, values, q)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _evaluate(  # type: ignore[no-untyped-def]
-    memory, world, rule, log_policy, linear, spread, h, everywhere, states, values, q, scratch
-):
-    """Write the values of step h at the states asked for, or at all."""
-    count = len(values) if everywhere else len(states)
-    for k in range(count):
-        s = k if everywhere else states[k]
-        optimistic(memory, world, rule, linear, spread, h, s, q)
-        if len(log_policy) > 0:
-            values[s] = ascend(rule, h, s, q, log_policy)
-        else:
-            values[s] = worth(rule, h, s, q, scratch)
+def _evaluate(memory, world, rule, log_policy, linear, spread, h, states, values, q):  # type: ignore[no-untyped-def]
+    """Write the values of step h at some states, after a mirror step of the policy if there is one.
+
+    q: room for as many rows of action values.
+    """
+    optimistic(memory, world, rule, linear, spread, h, states, q)
+    if len(log_policy) > 0:
+        ascend(
+            rule.reference[h], rule.temperature, rule.step, states, q, log_policy[h], values
+        )  # fmt: skip
+    else:
+        worth(rule.reference[h], rule.temperature, states, q, values)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def policies(memory, world, rule, log_policy, linear, spread, q, out):  # type: ignore[no-untyped-def]
     """Write action values and policy at all states, (H, S, A) each, of the last estimate."""
-    for h in range(out.shape[0]):
-        for s in range(out.shape[1]):
-            optimistic(memory, world, rule, linear, spread, h, s, q[h, s])
-            if len(log_policy) > 0:
-                for a in range(out.shape[2]):
-                    out[h, s, a] = np.exp(log_policy[h, s, a])
-            else:
-                best(rule, h, s, q[h, s], out[h, s])
+    everyone = np.arange(out.shape[1])
+    for h in range(len(out)):
+        optimistic(memory, world, rule, linear, spread, h, everyone, q[h])
+        choose(rule, log_policy, h, everyone, q[h], out[h])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def choose(rule, log_policy, h, states, q, out):  # type: ignore[no-untyped-def]
+    """Write the policy (n, A) at some states: that of mirror steps, or the best one on q (n, A)."""
+    if len(log_policy) == 0:
+        best(rule.reference[h], rule.temperature, states, q, out)
+        return
+    for k in range(len(states)):
+        for a in range(out.shape[1]):
+            out[k, a] = np.exp(log_policy[h, states[k], a])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -330,22 +368,17 @@ def play(memory, world, rule, log_policy, linear, spread, draws, returns):  # ty
     """
     horizon = memory.weights.shape[0]
     actions = world.features.shape[1]
-    q, policy = np.empty(actions), np.empty(actions)
+    q, policy, at = np.empty((1, actions)), np.empty((1, actions)), np.empty(1, np.int64)
     for episode in range(len(draws)):
-        s = _draw(world.initial, draws[episode, 0])
+        at[0] = _draw(world.initial, draws[episode, 0])
         total = 0.0
         for h in range(horizon):
-            if len(log_policy) > 0:
-                for a in range(actions):
-                    policy[a] = np.exp(log_policy[h, s, a])
-            else:
-                optimistic(memory, world, rule, linear, spread, h, s, q)
-                best(rule, h, s, q, policy)
-            a = _pick(policy, draws[episode, 1 + 3 * h])
-            following = step(world, h, s, a, draws[episode, 2 + 3 * h], draws[episode, 3 + 3 * h])
-            record(memory, world.features, h, s, a, world.rewards[h, s, a], following)
+            optimistic(memory, world, rule, linear, spread, h, at, q)
+            choose(rule, log_policy, h, at, q, policy)
+            s, a = at[0], _pick(policy[0], draws[episode, 1 + 3 * h])
+            at[0] = step(world, h, s, a, draws[episode, 2 + 3 * h], draws[episode, 3 + 3 * h])
+            record(memory, world, h, s, a, world.rewards[h, s, a], at[0])
             total += world.rewards[h, s, a]
-            s = following
         returns[episode] = total
         estimate(memory, world, rule, log_policy, linear, spread)
 

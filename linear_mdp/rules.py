@@ -153,6 +153,7 @@ def world_of(nominal: Nominal) -> World:
     rows = measures.reshape(nominal.horizon, -1, nominal.states)
     return World(
         features=np.ascontiguousarray(nominal.features),
+        columns=np.ascontiguousarray(np.moveaxis(nominal.features, -1, 1)),
         rewards=np.ascontiguousarray(nominal.rewards),
         initial=np.cumsum(nominal.initial),
         measures=np.cumsum(rows, axis=-1),
