@@ -19,9 +19,11 @@ import numpy as np
 from benchmarks.common import Claim, medians, milliseconds, table, timed
 from benchmarks.plain_lsvi import PlainLSVI, at_corners, bounded, nelder_mead
 from rltheory.analysis.arrays import FloatArray
-from rltheory.linear_mdp import duals, memory
+from rltheory.linear_mdp import duals
 from rltheory.linear_mdp.environments.off_dynamics import off_dynamics
+from rltheory.linear_mdp.environments.random_models import random_linear_mdp
 from rltheory.linear_mdp.judge import Judge
+from rltheory.linear_mdp.kernels import Memory
 from rltheory.linear_mdp.learner import Learner
 from rltheory.linear_mdp.mdp import LinearMDP, RobustLinearMDP
 from rltheory.linear_mdp.offline import Dataset, collect, run_offline, summarise
@@ -82,13 +84,10 @@ def report(scale: Scale | None = None) -> tuple[str, list[Claim]]:
 
 
 def random_model(states: int, actions: int, dimension: int, horizon: int) -> LinearMDP:
-    """Return a model whose features and measures are random distributions, without zeros."""
-    rng = np.random.default_rng([states, actions, dimension, horizon])
-    features = rng.gamma(0.5, size=(states, actions, dimension))
-    features /= features.sum(axis=-1, keepdims=True)
-    measures = rng.gamma(1.0, size=(horizon, dimension, states))
-    measures /= measures.sum(axis=-1, keepdims=True)
-    return LinearMDP(features, measures, rng.random((horizon, dimension)))
+    """Return a random model whose measures have no zeros, so that every state is met."""
+    return random_linear_mdp(
+        states, actions, dimension=dimension, horizon=horizon, seed=0, gap=0.05, concentration=1.0
+    )
 
 
 def off_dynamics_radii() -> FloatArray:
@@ -159,7 +158,7 @@ def _differences(name: str, run: PlainLSVI) -> FloatArray:
     )
     shape = run.model.rewards.shape[:2]
     plain = np.array([[run.action_values(*pair) for pair in np.ndindex(shape)]])
-    return ours.action_values - plain.reshape(ours.action_values.shape)
+    return np.asarray(ours.action_values - plain.reshape(ours.action_values.shape))
 
 
 def _processes(seeds: int, cold: bool) -> float:
@@ -190,11 +189,7 @@ def _long_run(size: Scale) -> tuple[str, list[Claim]]:
     ]  # fmt: skip
     header = ["episodes", "evaluations", "seconds", "an evaluation, ms"]
     header += ["seconds if every policy were evaluated"]
-    first, last = run.suboptimality[0], run.suboptimality[-1]
-    note = (
-        f"DR-RPO against total variation 0.1, bonus by factors, S {s:,}, A {a}, d {d}, H {h}. "
-        f"Suboptimality of its first policy {first:.3g}, of its last {last:.3g}."
-    )
+    note = f"DR-RPO against total variation 0.1, bonus by factors, S {s:,}, A {a}, d {d}, H {h}."
     title = f"linear MDPs: {size.episodes:,} episodes of DR-RPO at S {s:,}, in seconds"
     return f"{note}\n\n{table(header, rows)}", [Claim(title, seconds, 300.0)]
 
@@ -256,7 +251,15 @@ model = random_model{shape}
 built = time.perf_counter()
 rewards = model.rewards
 ball = {ball}
-robust = model if ball is None else RobustLinearMDP(model, ball)
+both = model, random_model(9, 2, 3, 2)
+robust, small = both if ball is None else [RobustLinearMDP(each, ball) for each in both]
+plan(small, temperature={temperature})  # compiled code is loaded
+try:
+    # The peak starts anew: making the model takes more than planning.
+    with open("/proc/self/clear_refs", "w") as peak:
+        peak.write("5")
+except OSError:
+    pass
 ready = time.perf_counter()
 solution = plan(robust, temperature={temperature})
 gap = float((solution.upper - solution.lower).max())
@@ -292,7 +295,7 @@ def _planning(size: Scale) -> str:
         f"kernels spelt out would take {h * a * s * s * 8 / 2**30:,.0f} GiB. Making and checking "
         f"a model takes {built:.1f} s and does not count."
     )
-    header = ["against", "seconds", "width of the bounds", "peak MiB of the process"]
+    header = ["against", "seconds", "width of the bounds", "peak MiB, all included"]
     return f"{note}\n\n{table(header, rows)}"
 
 
@@ -329,7 +332,7 @@ def _inner(size: Scale) -> str:
     return f"{note}\n\n{table(header, rows)}"
 
 
-def _exact(code: int, seen: Any, values: FloatArray, kept: memory.Memory) -> FloatArray:
+def _exact(code: int, seen: Any, values: FloatArray, kept: Memory) -> FloatArray:
     out = np.empty(kept.weights.shape[-1])
     radii = np.full(len(out), 0.1)
     duals.solve(code, seen, values, kept.weights[0], 0.0, 5.0, radii, out)

@@ -105,7 +105,7 @@ class PlainLSVI:
         spread = inverse if self.radii is None else np.diag(np.diagonal(inverse))
         widths = np.array([row @ spread @ row for row in x])
         optimistic = x @ self.weights[h] + self.bonus * np.sqrt(widths)
-        return np.clip(optimistic, 0.0, self.model.horizon - h)
+        return np.asarray(np.clip(optimistic, 0.0, self.model.horizon - h))
 
     def value(self, h: int, s: int) -> float:
         """Return the value of a state, less what the policy pays."""
@@ -121,6 +121,6 @@ class PlainLSVI:
     def policy(self, q: FloatArray) -> FloatArray:
         """Return the distribution over actions at action values."""
         if self.temperature == 0.0:
-            return np.eye(len(q))[int(q.argmax())]
+            return np.asarray(np.eye(len(q))[int(q.argmax())])
         weights = np.exp((q - q.max()) / self.temperature)
         return np.asarray(weights / weights.sum())
