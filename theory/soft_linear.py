@@ -36,6 +36,17 @@ class Valued(NamedTuple):
     measures: FractionArray
 
 
+class Step(NamedTuple):
+    """One step: features, measures (d, S), radii (d,), rewards, reference (S, A), temperature."""
+
+    features: FractionArray
+    measures: FractionArray
+    radii: FractionArray
+    rewards: FractionArray
+    reference: FractionArray
+    temperature: Fraction
+
+
 def reference(tape: Tape, shape: tuple[int, ...]) -> FractionArray:
     """Return a reference, each action with a probability above 0: uniform in a third of cases."""
     if tape.integer(0, 2) == 0:
@@ -52,6 +63,25 @@ def soft_mdp(tape: Tape, states: int) -> Soft:
         )
     )
     return Soft(model, reference(tape, model.rewards.shape), Fraction(2) ** tape.integer(-2, 2))
+
+
+def soft_step(tape: Tape, states: int) -> Step:
+    """Draw a step whose worst members keep mass on every state; 2 or 3 actions and factors."""
+    actions, factors = tape.integer(2, 3), tape.integer(2, 3)
+    mdp = linear_instances.linear_mdp(tape, states, actions, factors, 1)
+    return Step(
+        fractions(mdp.features),
+        (fractions(mdp.measures[0]) + Fraction(1, states)) / 2,
+        fractions(tape.dyadic(factors, 2.0**-4, 1.0, bits=4)) / (4 * states),
+        fractions(mdp.rewards[0]),
+        reference(tape, (states, actions)),
+        Fraction(2) ** tape.integer(-2, 2),
+    )
+
+
+def step_scores(step: Step, measures: FractionArray, values: FractionArray) -> FractionArray:
+    """Return r + features . (measures @ values), (S, A)."""
+    return np.asarray(step.rewards + step.features @ (measures @ values))
 
 
 def decided(soft: Soft) -> bool:
@@ -93,6 +123,11 @@ def divergence(rows: FractionArray, other: FractionArray | BallArray) -> BallArr
         for p, q in zip(rows.ravel(), other.ravel(), strict=True)
     ]
     return np.asarray(terms.sum(axis=-1))
+
+
+def soft_divergence(rows: BallArray, other: BallArray) -> BallArray:
+    """Return KL(row, other) over the last axis, of positive balls."""
+    return np.asarray((rows * (balls.log(rows) - balls.log(other))).sum(axis=-1))
 
 
 def nearby(policy: BallArray, bits: int = 24) -> FractionArray:

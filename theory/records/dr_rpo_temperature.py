@@ -14,7 +14,7 @@ from rltheory.theory.balls import BallArray, precise
 from rltheory.theory.exact import fractions
 from rltheory.theory.linear_instances import Exact
 from rltheory.theory.sides import Side
-from rltheory.theory.soft_linear import Soft
+from rltheory.theory.soft_linear import Soft, Step
 from rltheory.theory.tape import Tape
 from rltheory.theory.theorem import Control, Theorem
 
@@ -166,42 +166,25 @@ TO_THE_REFERENCE = Theorem(
 
 
 class Shifted(NamedTuple):
-    """One step: features, measures, radii, rewards (S, A), reference, temperature, two values."""
+    """One step and two values (S,) to back up."""
 
-    features: FractionArray
-    measures: FractionArray
-    radii: FractionArray
-    rewards: FractionArray
-    reference: FractionArray
-    temperature: Fraction
+    step: Step
     values: FractionArray
     others: FractionArray
 
 
 def sample_shifted(tape: Tape, size: int) -> Shifted:
-    """Draw a step whose worst cases reach every state, and values that differ by nearly a constant.
+    """Draw a step, values, and others that differ by nearly a constant half of the time.
 
     Worst members keep mass everywhere, so that the largest difference is never met exactly.
     """
-    actions, factors = tape.integer(2, 3), tape.integer(1, 3)
-    mdp = linear_instances.linear_mdp(tape, size, actions, factors, 1)
-    measures = (fractions(mdp.measures[0]) + Fraction(1, size)) / 2
-    radii = fractions(tape.dyadic(factors, bits=4)) / (4 * size)
+    step = soft_linear.soft_step(tape, size)
     values = fractions(tape.dyadic(size, -2.0, 2.0))
     if tape.integer(0, 1):
         moves = tape.dyadic(size, -2.0, 2.0)
     else:
         moves = tape.choice((-1.0, 1.0)) * (1.0 - tape.dyadic(size, 0.0, 2.0**-6))
-    return Shifted(
-        fractions(mdp.features),
-        measures,
-        radii,
-        fractions(mdp.rewards[0]),
-        soft_linear.reference(tape, (size, actions)),
-        Fraction(2) ** tape.integer(-2, 2),
-        values,
-        values + fractions(moves),
-    )
+    return Shifted(step, values, values + fractions(moves))
 
 
 def moved(instance: Shifted) -> bool:
@@ -210,31 +193,29 @@ def moved(instance: Shifted) -> bool:
     return bool(difference.max() > difference.min())
 
 
-def _backed_up(instance: Shifted, values: FractionArray) -> BallArray:
-    member = linear_instances.worst_measures(instance.measures, values, instance.radii)
-    q = instance.rewards + instance.features @ (member @ values)
-    return soft_linear.soft_maximum(balls.balls(q), instance.reference, instance.temperature)
+def _backed_up(step: Step, values: FractionArray) -> BallArray:
+    member = linear_instances.worst_measures(step.measures, values, step.radii)
+    q = soft_linear.step_scores(step, member, values)
+    return soft_linear.soft_maximum(balls.balls(q), step.reference, step.temperature)
 
 
 @precise
 def shifted_sides(instance: Shifted) -> tuple[Side, Side]:
     """Return |T V - T V'| in every state, and the sup norm of V - V'."""
-    difference = _backed_up(instance, instance.values) - _backed_up(instance, instance.others)
-    return balls.to_bounds(np.abs(difference)), _sup(instance)
-
-
-def _sup(instance: Shifted) -> Fraction:
-    return Fraction(np.abs(instance.values - instance.others).max())
+    step, values, others = instance
+    difference = _backed_up(step, values) - _backed_up(step, others)
+    return balls.to_bounds(np.abs(difference)), Fraction(np.abs(values - others).max())
 
 
 def _off_the_simplex(tape: Tape, size: int) -> Shifted:
     drawn = sample_shifted(tape, size)
-    mdp = linear_instances.linear_mdp(tape, size, drawn.rewards.shape[1], 2, 1)
-    features = fractions(mdp.features).copy()
+    features = fractions(np.zeros((*drawn.step.rewards.shape, 2)))
     # Still sums to 1, as an affine model has it, but one weight is below 0.
     features[..., 0], features[..., 1] = Fraction(2), Fraction(-1)
-    measures = fractions(mdp.measures[0])
-    return drawn._replace(features=features, measures=measures, radii=fractions(np.zeros(2)))
+    measures = fractions(tape.simplex((2, size)))
+    radii = fractions(np.zeros(2))
+    step = drawn.step._replace(features=features, measures=measures, radii=radii)
+    return drawn._replace(step=step)
 
 
 NONEXPANSIVE = Theorem(
