@@ -89,11 +89,12 @@ def policy(tape: Tape, mdp: LinearMDP) -> FloatArray:
 @lru_cache(maxsize=16)
 def exact(model: LinearMDP | RobustLinearMDP) -> Exact:
     """Return a model at the exact values of its floats; radii 0 where it has no adversary."""
-    robust = isinstance(model, RobustLinearMDP)
-    mdp = model.nominal if isinstance(model, RobustLinearMDP) else model
-    radii = model.budgets if isinstance(model, RobustLinearMDP) else 0 * mdp.reward_weights
-    if robust and not isinstance(model.uncertainty, TotalVariation):
-        raise TypeError(f"uncertainty is {model.uncertainty!r:.80}; expected TotalVariation")
+    if isinstance(model, RobustLinearMDP):
+        if not isinstance(model.uncertainty, TotalVariation):
+            raise TypeError(f"uncertainty is {model.uncertainty!r:.80}; expected TotalVariation")
+        mdp, radii = model.nominal, model.budgets
+    else:
+        mdp, radii = model, np.zeros(model.reward_weights.shape)
     arrays = (mdp.features, mdp.measures, mdp.reward_weights, radii)
     return Exact(*(fractions(array) for array in arrays))
 
@@ -145,7 +146,7 @@ def visits(kernels: FractionArray, rows: FractionArray, start: FractionArray) ->
 
 def totals(kernels: FractionArray, costs: FractionArray, rows: FractionArray) -> FractionArray:
     """Return the expected sum of costs (H, S, A) from every state under a policy, (S,)."""
-    return solve(kernels, costs, rows).values[0]
+    return np.asarray(solve(kernels, costs, rows).values[0])
 
 
 def greedy(action_values: FractionArray) -> FractionArray:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rltheory.analysis.rational import FractionArray, solve
+from rltheory.theory import exact
 from rltheory.theory.exact import fractions
 from rltheory.theory.records.linear_designs import (
     Design,
@@ -149,6 +150,72 @@ TOO_SMALL = Theorem(
 )
 
 
+class Blend(NamedTuple):
+    """How many factors, how many visits of the pair that draws them evenly, and the ridge."""
+
+    factors: int
+    visits: int
+    ridge: Fraction
+
+
+def sample_blend(tape: Tape, size: int) -> Blend:
+    """Draw a number of visits up to 400 and a ridge 2^k."""
+    return Blend(size, tape.integer(0, 400), Fraction(2) ** tape.integer(-4, 4))
+
+
+def _blended(blend: Blend, matrix: FractionArray) -> tuple[Side, Side]:
+    factors, visits, ridge = blend
+    even = fractions([Fraction(1, factors)] * factors)
+    diagonal = np.diagonal(inverse(matrix))
+    # All entries are the same: the squared average of their roots is any of them.
+    excess = factors + (1 - Fraction(1, factors)) * visits / ridge
+    return diagonal, np.full(factors, excess * Fraction(even @ solve(matrix, even)))
+
+
+def blend_sides(blend: Blend) -> tuple[Side, Side]:
+    """Return the squared bonus over factors (d,) after visits of an even mixture, and its excess.
+
+    The excess is over the squared elliptical bonus.
+    """
+    factors, visits, ridge = blend
+    even = fractions([Fraction(1, factors)] * factors)
+    return _blended(blend, ridge * exact.identity(factors) + visits * np.outer(even, even))
+
+
+def _alone(blend: Blend) -> tuple[Side, Side]:
+    factors, visits, ridge = blend
+    return _blended(blend, (ridge + Fraction(visits, factors)) * exact.identity(factors))
+
+
+COVERAGE = Theorem(
+    id="linear/factor-bonus-needs-coverage",
+    title="Visits of a mixture of factors do not wear off the bonus summed over them",
+    source="Derived here; Liu and Xu (2024) assume coverage, the design's least eigenvalue to grow",
+    statement=(
+        r"\Bigl(\sum_i x_i\sqrt{(G^{-1})_{ii}}\Bigr)^2 = \Bigl(d + \frac{d-1}{d}\,\frac n\lambda"
+        r"\Bigr)\,x^\top G^{-1}x \ \ge\ \frac{d-1}{d}\,\frac1\lambda,\qquad x^\top G^{-1}x = "
+        r"\frac{1}{d\lambda + n}"
+    ),
+    hypotheses=(
+        r"$x = (1/d, \dots, 1/d)$ and $G = \lambda I + n\,xx^\top$: $n$ visits of one pair",
+    ),
+    kind="identity",
+    sample=sample_blend,
+    sides=blend_sides,
+    control=Control(
+        name="every factor alone",
+        explanation="The same number of visits, evenly to pairs that draw one factor each.",
+        sides=_alone,
+    ),
+    sizes=(2, 3, 5),
+    notes=(
+        "The elliptical bonus vanishes as $1/\\sqrt n$ and its sum over episodes grows as $\\sqrt "
+        "n$; the one over factors stays, and its sum grows as $n$. So does what it covers: the "
+        "worst cases of single factors cannot be learnt from their mixture."
+    ),
+)
+
+
 def _bias(design: Design, power: int) -> tuple[Side, Side]:
     weights = _target(design)
     x = design.features
@@ -197,4 +264,4 @@ RIDGE_BIAS = Theorem(
 )
 
 
-THEOREMS = (FACTOR_BONUS, TOO_SMALL, RIDGE_BIAS)
+THEOREMS = (FACTOR_BONUS, TOO_SMALL, COVERAGE, RIDGE_BIAS)

@@ -44,29 +44,36 @@ def sample_factor(tape: Tape, size: int) -> Factor:
     values[0] = Fraction(0)
     measure, radius = fractions(tape.simplex(size)), Fraction(tape.integer(0, 16), 16)
     features = fractions(tape.simplex((tape.integer(1, 6), tape.integer(1, 3))))
-    design = Design(features, Fraction(2) ** tape.integer(-4, 1), features[0])
-    # The first factor's row of G^-1 X', from the right as G is symmetric.
-    first = solve(gram(design), exact.identity(features.shape[1])[0])
+    coefficients = regression(features, Fraction(2) ** tape.integer(-4, 1))
     states = [tape.integer(0, size - 1) for _ in features]
     cap = Fraction(tape.integer(0, 128), 64)
     if tape.integer(0, 1):
         cap = Fraction(values[tape.integer(0, size - 1)])
-    return Factor(values, measure, radius, cap, np.asarray(features @ first), states)
+    return Factor(values, measure, radius, cap, coefficients, states)
+
+
+def regression(features: FractionArray, ridge: Fraction) -> FractionArray:
+    """Return the coefficients (n,) of ridge regression for the first factor: its row of G^-1 X'."""
+    design = Design(features, ridge, features[0])
+    # From the right, as G is symmetric.
+    return np.asarray(features @ solve(gram(design), exact.identity(features.shape[1])[0]))
 
 
 def true_mean(factor: Factor, cap: Fraction) -> Fraction:
     """Return z(alpha) = E[min(v, alpha)] over the factor."""
-    return Fraction(factor.measure @ np.minimum(factor.values, cap))
+    return Fraction(factor.measure @ np.minimum(factor.values, np.asarray(cap)))
 
 
 def estimate(factor: Factor, cap: Fraction) -> Fraction:
     """Return the regression's estimate of z(alpha)."""
-    return Fraction(factor.coefficients @ np.minimum(factor.values[factor.next_states], cap))
+    seen = factor.values[factor.next_states]
+    return Fraction(factor.coefficients @ np.minimum(seen, np.asarray(cap)))
 
 
 def largest(factor: Factor, mean: Callable[[Factor, Fraction], Fraction]) -> Fraction:
     """Return the largest of z(alpha) - radius * alpha at 0 and at the values."""
-    return max(mean(factor, cap) - factor.radius * cap for cap in [Fraction(0), *factor.values])
+    caps = [Fraction(0), *factor.values]
+    return Fraction(max(mean(factor, cap) - factor.radius * cap for cap in caps))
 
 
 def swept(factor: Factor, *, patient: bool = True) -> Fraction:
@@ -99,6 +106,20 @@ def sweep_sides(factor: Factor) -> tuple[Side, Side]:
     return _sweep(factor, True)
 
 
+def _two_samples(tape: Tape, size: int) -> Factor:
+    """Draw a low value that another factor led to, and a high one that it may have led to."""
+    factor = sample_factor(tape, size)
+    values = factor.values.copy()
+    values[[0, -1]] = Fraction(tape.integer(1, 16), 64), 1 + Fraction(tape.integer(0, 64), 64)
+    features = fractions(np.array([[0.5, 0.5], [0.0, 1.0]]))
+    return factor._replace(
+        values=values,
+        radius=Fraction(3, 4),
+        coefficients=regression(features, Fraction(1, 4)),
+        next_states=[size - 1, 0],
+    )
+
+
 BREAKPOINTS = Theorem(
     id="robust-linear/total-variation-breakpoints",
     title="The estimated dual in total variation is largest at 0 or at a value that was seen",
@@ -121,6 +142,7 @@ BREAKPOINTS = Theorem(
     control=Control(
         name="stop at the first fall",
         explanation="The pass ends where the dual first falls, as if it were concave.",
+        sample=_two_samples,
         sides=lambda factor: _sweep(factor, False),
     ),
     sizes=(2, 3, 5),

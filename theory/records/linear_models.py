@@ -43,7 +43,7 @@ def expected_rewards(
         for a in range(actions):
             there = linear_instances.visits(kernels[1:], rows[1:], kernels[0, s, a])
             found[s, a] += (there * rewards[1:]).sum()
-    return found
+    return np.asarray(found)
 
 
 def weights(model: linear_instances.Exact, rows: FractionArray) -> FractionArray:
@@ -131,9 +131,7 @@ WEIGHTS = Theorem(
         "Jin, Yang, Wang and Jordan (2020), Lemma B.1, has twice this norm, for features and "
         "measures that are no distributions; the entrywise bound is derived here"
     ),
-    statement=(
-        r"0 \le w^\pi_{h,i} \le H - h + 1,\qquad \|w^\pi_h\|_2 \le \sqrt d\,(H - h + 1)"
-    ),
+    statement=(r"0 \le w^\pi_{h,i} \le H - h + 1,\qquad \|w^\pi_h\|_2 \le \sqrt d\,(H - h + 1)"),
     hypotheses=(
         r"features in $\Delta_d$, every $\mu_{h,i}$ in $\Delta_S$, $\theta_{h,i} \in [0,1]$",
     ),
