@@ -73,8 +73,10 @@ class LinearMDP:
             object.__setattr__(self, name, read_only(array))
         object.__setattr__(self, "reward_weights", read_only(weights))
         object.__setattr__(self, "initial", as_initial(self.initial, states))
-        self._check_kernel()
-        largest = float(np.abs(self.rewards).max())
+        # Products may overflow; what comes of it is refused by name.
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._check_kernel()
+            largest = float(np.abs(self.rewards).max())
         check_magnitude(self.horizon * largest, "rewards added over the horizon give values")
         if self.fail_state is not None:
             self._check_fail_state()

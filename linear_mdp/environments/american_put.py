@@ -2,7 +2,9 @@
 
 Each step the holder of the right to sell at the strike may sell and be paid what the price lacks to
 it, or wait while the price moves up or down by two percent. The features do not fit exactly.
-Source: Liu and Xu (2024), section 7, and its public code; Zhou et al. (2021) for the setting.
+Source: Liu and Xu (2024), section 7, and its public code, where every run draws one first price
+uniformly from [95, 105] and keeps it; here first prices are given. Zhou et al. (2021) for the
+setting.
 """
 
 from collections.abc import Sequence
