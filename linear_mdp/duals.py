@@ -115,23 +115,33 @@ def _entropic(order, values, weights, ceiling, penalties, out):  # type: ignore[
     """The estimate of E[exp(-v / lambda)] is no smaller than exp(-ceiling / lambda)."""
     for i in range(len(out)):
         # From a factor's own least value on, so that its largest exponential is 1.
-        penalty, lowest, moment = penalties[i], np.inf, 0.0
+        penalty, lowest, highest, mass = penalties[i], np.inf, -np.inf, 0.0
         for s in order:
             g = weights[s, i]
-            if lowest == np.inf and (g > 0.0 or (g < 0.0 and penalty > 0.0)):
-                lowest = values[s]
-            if g != 0.0 and penalty > 0.0:
-                moment += g * exp_minus((lowest - values[s]) / penalty, 0.0)
+            if g > 0.0 or (g < 0.0 and penalty > 0.0):
+                lowest, highest = min(lowest, values[s]), values[s]
+            mass += g
         out[i] = ceiling
         if penalty == 0.0:
             out[i] = min(ceiling, lowest)
-        elif moment > 0.0:
-            out[i] = min(ceiling, lowest - penalty * np.log(moment))
+            continue
+        # With exponents of the order of one exp(x) - 1 is summed, which is exact for tiny ones.
+        base = 1.0 if highest - lowest <= 8.0 * penalty else 0.0
+        moment = 0.0
+        for s in order:
+            g = weights[s, i]
+            if g != 0.0:
+                moment += g * exp_minus((lowest - values[s]) / penalty, base)
+        if base == 1.0 and abs(mass - 1.0) <= ROW_SUM_TOLERANCE:
+            if moment > -mass:
+                out[i] = min(ceiling, mass * (lowest - penalty * np.log1p(moment / mass)))
+        elif moment + base * mass > 0.0:
+            out[i] = min(ceiling, lowest - penalty * np.log(moment + base * mass))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _kullback_leibler(order, values, weights, floor, radii, out):  # type: ignore[no-untyped-def]
-    masses, gaps = np.empty(len(order) + 1), np.empty(len(order) + 1)
+    masses, gaps = np.empty(len(order)), np.empty(len(order))
     for i in range(len(out)):
         if len(order) == 0:
             out[i] = floor
@@ -154,23 +164,25 @@ def _distribution(order, values, weights, masses, gaps):  # type: ignore[no-unty
     total = 0.0
     for s in order:
         total += weights[s]
-    # What is lacking to one counts as the least value; what is too much is taken off there.
     lacking = 1.0 - total
     if abs(lacking) <= ROW_SUM_TOLERANCE:
         lacking = 0.0
     mass = total + lacking
-    n, lowest, used, debt = 0, values[order[0]], 0.0, -lacking
-    if lacking > 0.0:
-        n, used, debt = 1, lacking, 0.0
-        masses[0], gaps[0] = lacking / mass, 0.0
-    for s in order:
-        # Below the running maximum by the debt, new weight pays that first.
-        gain = weights[s] - debt
-        debt = -gain if gain < 0.0 else 0.0
+    # How far the sum is below its running maximum: new weight pays that first. What is lacking to
+    # one counts as the least value, what is too much is taken off there.
+    debt = -lacking
+    n, lowest, used, weight = 0, 0.0, 0.0, 0.0
+    for k in range(len(order)):
+        v = values[order[k]]
+        weight += weights[order[k]]
+        if k + 1 < len(order) and values[order[k + 1]] == v:
+            continue
+        gain = weight - debt
+        debt, weight = (-gain if gain < 0.0 else 0.0), 0.0
         gain = min(gain, mass - used)
         if gain > 0.0:
-            lowest = values[s] if n == 0 else lowest
-            masses[n], gaps[n] = gain / mass, values[s] - lowest
+            lowest = v if n == 0 else lowest
+            masses[n], gaps[n] = gain / mass, v - lowest
             used += gain
             n += 1
     return n, lowest, mass

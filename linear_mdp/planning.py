@@ -69,13 +69,16 @@ def plan(
     lower, upper = values.copy(), values.copy()
     q, nu = np.empty(shape), np.empty((mdp.horizon, mdp.dimension))
     chosen = np.empty(shape) if rows is None else rows
-    # What features weigh, at most: constants pass through a step times this.
-    heaviest = (1.0 + ROW_SUM_TOLERANCE) ** 2
+    # Constants pass through a step times at most the masses of features, measures and policy.
+    heaviest = (1.0 + ROW_SUM_TOLERANCE) ** 3
+    # Kernels of features off the simplex may have entries of minus the tolerance.
+    spill = 0.0 if mdp.simplex else heaviest * mdp.states * ROW_SUM_TOLERANCE
     mass = float(np.abs(mdp.features).sum(axis=-1).max())
     for h in reversed(range(mdp.horizon)):
         nu[h], error = _factors(model, h, values[h + 1])
         np.add(mdp.rewards[h], mdp.features @ nu[h], out=q[h])
-        largest = float(np.abs(mdp.rewards[h]).max()) + mass * float(np.abs(nu[h]).max())
+        largest = float(np.abs(mdp.reward_weights[h]).max()) + float(np.abs(nu[h]).max())
+        largest *= mass
         error = mass * error + rounding_error(2 * mdp.dimension + 4, 2 * largest)
         if rows is None:
             values[h] = KL.maximum(q[h], anchor[h], heat) if heat else q[h].max(axis=1)
@@ -88,8 +91,10 @@ def plan(
                 values[h] -= heat * KL.divergence(rows[h], anchor[h])
                 error += heat * KL.divergence_error(rows[h], anchor[h])
                 error += rounding_error(2, float(np.abs(values[h]).max()) + 2 * largest)
-        below = float((values[h + 1] - lower[h + 1]).max()) * heaviest + error
-        above = float((upper[h + 1] - values[h + 1]).max()) * heaviest + error
+        under = float((values[h + 1] - lower[h + 1]).max())
+        over = float((upper[h + 1] - values[h + 1]).max())
+        below = under * heaviest + over * spill + error
+        above = over * heaviest + under * spill + error
         lower[h], upper[h] = down(values[h] - up(below)), up(values[h] + up(above))
 
     def measures() -> FloatArray:
@@ -124,6 +129,7 @@ def _factors(
 def _inner(model: RobustLinearMDP, h: int, values: FloatArray) -> tuple[Inner, Rows, FloatArray]:
     rows = Rows.of(model.nominal.measures[h])
     budgets = np.ascontiguousarray(model.budgets[h])
+    model.uncertainty.check(rows, np.ones(rows.count, dtype=bool))
     inner = model.uncertainty.solve(rows, values.copy(), budgets, Inner.empty(rows.count))
     return inner, rows, budgets
 
