@@ -1,12 +1,14 @@
 """Finite-horizon MDPs with features that need not fit: what is learnt is only approximately linear.
 
-Prices with hat functions are the example: algorithms of linear MDPs run on them, their values are
-worked out from the kernels themselves.
+Prices with hat functions are the example. Algorithms of linear MDPs run on them, against a set if
+one is given; but there are no true factors that an adversary could move, so that the curves of runs
+are of plain values, worked out from the kernels themselves.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +37,12 @@ class FeatureMDP:
         features = as_float_array(self.features, "features", shape)
         check_finite(features, "features")
         object.__setattr__(self, "features", read_only(features))
-        fail = self.fail_state
+        if not features.size:
+            raise ValueError(f"features has shape {features.shape}; expected a dimension >= 1")
+        fail: Any = self.fail_state
         if fail is not None:
-            if fail not in range(self.mdp.states):
+            whole = isinstance(fail, int | np.integer) and not isinstance(fail, bool)
+            if not whole or not 0 <= fail < self.mdp.states:
                 raise ValueError(
                     f"fail_state is {fail!r}; expected a state, 0 to {self.mdp.states - 1}"
                 )

@@ -87,6 +87,23 @@ def of_sums(
     return memory
 
 
+def check(memory: Memory, model: Any, *, norms: bool) -> None:
+    """Raise ValueError unless a memory is of a model's shape, and has the norms if they are needed.
+
+    norms: whether they are, for an elliptical bonus.
+    """
+    states, actions, d = model.features.shape
+    if memory.cross.shape != (model.horizon, states, d):
+        raise ValueError(
+            f"data has sums of shape {memory.cross.shape}; expected {(model.horizon, states, d)}"
+        )
+    if norms and memory.norms.shape != (model.horizon, states, actions):
+        raise ValueError(
+            "data lacks the norms that bonus_form 'elliptical' needs; expected a memory made with "
+            "norms=True"
+        )
+
+
 def population(model: LinearMDP, visits: ArrayLike | None = None, *, norms: bool = False) -> Memory:
     """Return the memory of infinitely many visits: expectations instead of sums, no ridge.
 

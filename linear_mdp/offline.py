@@ -25,7 +25,7 @@ from rltheory.analysis.arrays import (
 from rltheory.linear_mdp import kernels, memory
 from rltheory.linear_mdp.kernels import Memory
 from rltheory.linear_mdp.learner import Learner, Learnt
-from rltheory.linear_mdp.rules import Model, Nominal, Settings, split, world_of
+from rltheory.linear_mdp.rules import Model, Nominal, Settings, as_settings, split, world_of
 from rltheory.tabular.policies import as_policy
 from rltheory.tabular.uncertainty import Penalised
 from rltheory.tabular.uncertainty.base import UncertaintySet
@@ -140,10 +140,13 @@ def run_offline(
     feature. Raises ValueError or TypeError naming what does not fit.
     """
     nominal, ball = split(model, uncertainty)
-    rule = settings.rule(nominal, ball)
+    rule = as_settings(settings).rule(nominal, ball)
     rule = rule._replace(scale=-rule.scale)
-    if not isinstance(data, Memory):
-        data = summarise(nominal, data, ridge=ridge, norms=rule.bonus == kernels.ELLIPTICAL)
+    norms = rule.bonus == kernels.ELLIPTICAL
+    if isinstance(data, Memory):
+        memory.check(data, nominal, norms=norms)
+    else:
+        data = summarise(nominal, data, ridge=ridge, norms=norms)
     learner = Learner(world_of(nominal), rule, data)
     learner.estimate()
     return learner.learnt()
@@ -152,7 +155,7 @@ def run_offline(
 def summarise(nominal: Nominal, data: Dataset, *, ridge: float, norms: bool = False) -> Memory:
     """Return the sums of a dataset that least squares needs. Errors as `run_offline`."""
     if not isinstance(data, Dataset):
-        raise TypeError(f"data is {data!r:.80}; expected a Dataset")
+        raise TypeError(f"data is {data!r:.80}; expected a Dataset, or its memory")
     weight = check_range(ridge, "ridge", 0.0, np.inf, include_high=False)
     states, actions, d = nominal.features.shape
     if data.actions.shape[1] != nominal.horizon:
@@ -175,7 +178,10 @@ def summarise(nominal: Nominal, data: Dataset, *, ridge: float, norms: bool = Fa
 
 
 def _indices(array: Any, name: str) -> NDArray[np.int64]:
-    given = np.asarray(array)
+    try:
+        given = np.asarray(array)
+    except ValueError as error:
+        raise TypeError(f"{name} must be an array of integers; got {error}") from None
     if given.dtype.kind not in "iu":
         raise TypeError(f"{name} holds {given.dtype}; expected integers")
     if given.size and given.min() < 0:

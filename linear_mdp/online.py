@@ -22,13 +22,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rltheory.analysis.arrays import FloatArray, IntArray, as_generator, read_only
+from rltheory.analysis.arrays import (
+    FloatArray,
+    IntArray,
+    as_generator,
+    check_positive_integer,
+    read_only,
+)
 from rltheory.analysis.bounds import Bounds
-from rltheory.analysis.checkpoints import checkpoint_iterations
+from rltheory.analysis.checkpoints import MOST_CHECKPOINTS, checkpoint_iterations
 from rltheory.linear_mdp import kernels, memory
 from rltheory.linear_mdp.judge import Judge
 from rltheory.linear_mdp.learner import Learner, Learnt
-from rltheory.linear_mdp.rules import Model, Settings, split, world_of
+from rltheory.linear_mdp.rules import Model, Settings, as_settings, split, world_of
 from rltheory.linear_mdp.run_file import RunFile, fingerprint
 from rltheory.tabular.uncertainty.base import UncertaintySet
 
@@ -44,7 +50,8 @@ class RegretCurve:
 
     algorithm: its name. episodes (n,): after how many the policy was evaluated, 0 for the first
     one. values (n,): certified, from the initial distribution, robust and regularised as the
-    algorithm has it; optimum: of the same problem. returns (K,): of the episodes played. learnt:
+    algorithm has it, plain ones in a FeatureMDP, which has no true factors; optimum: of the same
+    problem. returns (K,): of the episodes played. learnt:
     the estimate in the end. settings: what was run.
     """
 
@@ -98,12 +105,10 @@ def run_online(
     Raises ValueError or TypeError naming what does not fit; OSError if the file cannot be written.
     """
     nominal, ball = split(model, uncertainty)
-    rule = settings.rule(nominal, ball)
-    if isinstance(checkpoints, str):
-        if checkpoints != "all":
-            raise ValueError(f"checkpoints is {checkpoints!r}; expected 'all', a number or numbers")
-        checkpoints = range(1, episodes + 1)
-    marks = [0, *checkpoint_iterations(checkpoints, episodes, "episodes")]
+    rule = as_settings(settings).rule(nominal, ball)
+    marks = [0, *_marks(checkpoints, check_positive_integer(episodes, "episodes"))]
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is {progress!r:.80}; expected a function")
     root = as_generator(seed).integers(2**63, size=2)
     norms = rule.bonus == kernels.ELLIPTICAL
     learner = Learner(world_of(nominal), rule, memory.empty(nominal, ridge, norms=norms))
@@ -139,6 +144,19 @@ def run_online(
         learnt=learner.learnt(),
         settings=settings,
     )
+
+
+def _marks(checkpoints: Any, episodes: int) -> Sequence[int]:
+    """Return the episodes after which to evaluate."""
+    if isinstance(checkpoints, str):
+        if checkpoints != "all":
+            raise ValueError(f"checkpoints is {checkpoints!r}; expected 'all', a number or numbers")
+        if episodes > MOST_CHECKPOINTS:
+            raise ValueError(
+                f"checkpoints is 'all' of {episodes} episodes; expected at most {MOST_CHECKPOINTS}"
+            )
+        return range(1, episodes + 1)
+    return checkpoint_iterations(checkpoints, episodes, "episodes")
 
 
 def lsvi_ucb(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,9 +58,8 @@ UPDATES = ("closed_form", "mirror")
 class Settings:
     """An algorithm of least-squares value iteration; the learners' keywords, as in `dr_rpo`.
 
-    bonus: scale of the bonus, a number or one per step (H,); negative ones are penalties, as
-    offline algorithms have them. bonus_form: a name in `BONUSES`. known_rewards: whether rewards
-    are known or regressed.
+    bonus: scale of the bonus, a number or one per step (H,), which offline algorithms take off.
+    bonus_form: a name in `BONUSES`. known_rewards: whether rewards are known or regressed.
     """
 
     name: str
@@ -76,15 +76,15 @@ class Settings:
         """Check the settings against a model and return their compiled form."""
         shape = nominal.rewards.shape
         horizon, dimension = nominal.horizon, nominal.dimension
-        if self.bonus_form not in BONUSES:
-            raise ValueError(f"bonus_form is {self.bonus_form!r}; expected one of {list(BONUSES)}")
+        _check_choice(self.bonus_form, "bonus_form", BONUSES)
+        _check_choice(self.update, "update", UPDATES)
+        if not isinstance(self.known_rewards, bool | np.bool_):
+            raise TypeError(f"known_rewards is {self.known_rewards!r}; expected True or False")
         if self.bonus_form == "factors" and nominal.features.min() < 0:
             raise ValueError("bonus_form 'factors' needs features >= 0; expected 'elliptical'")
         heat = check_range(self.temperature, "temperature", 0.0, np.inf, include_high=False)
         if heat == 0.0 and (self.reference is not None or self.update != "closed_form"):
             raise ValueError("temperature is 0; reference and update need temperature > 0")
-        if self.update not in UPDATES:
-            raise ValueError(f"update is {self.update!r}; expected one of {UPDATES}")
         if (self.step is None) == (self.update == "mirror"):
             raise ValueError(
                 f"step is {self.step!r} with update {self.update!r}; "
@@ -93,15 +93,22 @@ class Settings:
         step = 0.0
         if self.step is not None:
             step = check_range(self.step, "step", 0.0, 1.0 / heat)
+            if step == 0.0:
+                raise ValueError("step is 0; expected a positive number, as nothing is learnt")
+        dual = dual_of(uncertainty)
         budgets = np.zeros((horizon, dimension))
         if uncertainty is not None:
             budgets = uncertainty.budgets(budgets.shape).reshape(budgets.shape)
+        if dual == duals.TOTAL_VARIATION and budgets.max() > 1.0:
+            raise ValueError(
+                f"radius is {budgets.max():g}; expected at most 1, which is everything"
+            )
         fail = -1 if nominal.fail_state is None else int(nominal.fail_state)
         return Rule(
-            dual=dual_of(uncertainty),
+            dual=dual,
             budgets=budgets,
             bonus=BONUSES[self.bonus_form],
-            scale=per_step(self.bonus, "bonus", horizon),
+            scale=_scale(self.bonus, horizon),
             known=bool(self.known_rewards),
             temperature=heat,
             step=step,
@@ -109,6 +116,13 @@ class Settings:
             ceilings=_ceilings(self.ceilings, nominal),
             fail=fail,
         )
+
+
+def as_settings(settings: Any) -> Settings:
+    """Return settings as they are. Raises TypeError for another type."""
+    if not isinstance(settings, Settings):
+        raise TypeError(f"settings is {settings!r:.80}; expected Settings")
+    return settings
 
 
 def dual_of(uncertainty: UncertaintySet | None) -> int:
@@ -161,12 +175,19 @@ def world_of(nominal: Nominal) -> World:
     )
 
 
-def per_step(value: Any, name: str, horizon: int) -> FloatArray:
-    """Return one number per step (H,), of a number or an array."""
-    array = as_float_array(value, name)
-    check_finite(array, name)
+def _check_choice(choice: Any, name: str, known: Iterable[str]) -> None:
+    if not isinstance(choice, str) or choice not in known:
+        raise ValueError(f"{name} is {choice!r:.80}; expected one of {', '.join(known)}")
+
+
+def _scale(bonus: Any, horizon: int) -> FloatArray:
+    """Return the scale of the bonus of each step (H,)."""
+    array = as_float_array(bonus, "bonus")
+    check_finite(array, "bonus")
     if array.shape not in ((), (horizon,)):
-        raise ValueError(f"{name} has shape {array.shape}; expected a number or ({horizon},)")
+        raise ValueError(f"bonus has shape {array.shape}; expected a number or ({horizon},)")
+    if array.min() < 0.0:
+        raise ValueError(f"bonus is {array.min()}; expected a nonnegative number")
     return np.array(np.broadcast_to(array, (horizon,)))
 
 

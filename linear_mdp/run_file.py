@@ -48,6 +48,16 @@ class RunFile:
                 f"{self.path} holds a run of another model, algorithm or setting; "
                 "expected one with the same arguments, or a new file"
             )
+        shapes = {name: (array.dtype, array.shape) for name, array in learner.arrays().items()}
+        plain = np.dtype(np.float64)
+        shapes["values"] = plain, (len(np.atleast_1d(kept["values"])), 2)
+        shapes["returns"] = plain, (kept["returns"].size,)
+        for name, expected in shapes.items():
+            if (kept[name].dtype, kept[name].shape) != expected:
+                raise ValueError(
+                    f"{self.path} does not hold {_KIND}: {name} is of another kind or shape; "
+                    "expected the archive of an earlier run, or a new file"
+                )
         learner.restore(kept)
         return kept["values"], kept["returns"]
 

@@ -1,0 +1,44 @@
+"""The same run with many seeds, on all cores: compiled code leaves the interpreter's lock alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from os import PathLike
+from pathlib import Path
+
+import joblib
+
+from rltheory.analysis.arrays import check_positive_integer
+from rltheory.linear_mdp.online import RegretCurve
+
+
+def sweep_seeds(
+    run: Callable[..., RegretCurve],
+    seeds: int | Iterable[int],
+    *,
+    jobs: int | None = None,
+    folder: str | PathLike[str] | None = None,
+) -> list[RegretCurve]:
+    """Return the curves of run(seed=seed) in the order of the seeds.
+
+    run: such as `partial(dr_rpo, model, episodes=100)`. seeds: 0 to n - 1, or which ones, all
+    different. jobs: threads, one for each core where not given. folder: gets a file per seed, from
+    which a sweep that was interrupted goes on; see `save` of `run_online`.
+
+    Raises ValueError or TypeError naming what does not fit, and what a run raises.
+    """
+    if not callable(run):
+        raise TypeError(f"run is {run!r:.80}; expected a function of seed")
+    chosen = (
+        list(seeds)
+        if isinstance(seeds, Iterable)
+        else range(check_positive_integer(seeds, "seeds"))
+    )
+    if len(set(chosen)) != len(chosen):
+        raise ValueError("seeds has one twice; expected different ones, as runs are independent")
+    threads = joblib.cpu_count() if jobs is None else check_positive_integer(jobs, "jobs")
+    places = [{} if folder is None else {"save": Path(folder) / f"{seed}.npz"} for seed in chosen]
+    tasks = (
+        joblib.delayed(run)(seed=seed, **place) for seed, place in zip(chosen, places, strict=True)
+    )
+    return list(joblib.Parallel(threads, prefer="threads", batch_size=1)(tasks))
