@@ -14,7 +14,9 @@ def read(name):
 
 def blocks(text, language):
     """Return the fenced blocks of a language, "" for those that name none."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    # All languages at once: a fence that closes a block looks like one that opens a nameless one.
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [body for name, body in found if name == language]
 
 
 def commands(text, language):
