@@ -120,7 +120,7 @@ def run_online(
         # Everything that determines the run, the reach of its checkpoints included.
         digest = fingerprint(learner.world, rule, ridge, marks, root)
         file = RunFile(save, digest)
-        done, played = file.read(learner)
+        done, played = file.read(learner, marks)
         returns[: len(played)] = played
     for at in range(len(done), len(marks)):
         begin, end = marks[max(at - 1, 0)], marks[at]

@@ -1,5 +1,6 @@
 """The file that keeps an online run, so that it can be taken up again."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 from os import PathLike
 from typing import Any
@@ -34,30 +35,40 @@ class RunFile:
         self.path = archive_path(save)
         self.run = run
 
-    def read(self, learner: Learner) -> tuple[FloatArray, FloatArray]:
+    def read(self, learner: Learner, marks: Sequence[int]) -> tuple[FloatArray, FloatArray]:
         """Put a learner where the run stands; return the values measured (n, 2) and the returns.
 
-        Raises ValueError if the file is not one of a run, or of another one.
+        marks: the episodes after which the run is measured. Raises ValueError if the file is not
+        one of a run, or of another one.
         """
         if not self.path.exists():
             return np.empty((0, 2)), np.empty(0)
         kept = read_archive(self.path, _KIND)
-        check_names(kept, ["run", "values", "returns", *learner.arrays()], self.path, _KIND)
+        arrays = learner.arrays()
+        check_names(kept, ["run", "values", "returns", *arrays], self.path, _KIND)
         if str(kept["run"]) != self.run:
             raise ValueError(
                 f"{self.path} holds a run of another model, algorithm or setting; "
                 "expected one with the same arguments, or a new file"
             )
-        shapes = {name: (array.dtype, array.shape) for name, array in learner.arrays().items()}
-        plain = np.dtype(np.float64)
-        shapes["values"] = plain, (len(np.atleast_1d(kept["values"])), 2)
-        shapes["returns"] = plain, (kept["returns"].size,)
-        for name, expected in shapes.items():
-            if (kept[name].dtype, kept[name].shape) != expected:
-                raise ValueError(
-                    f"{self.path} does not hold {_KIND}: {name} is of another kind or shape; "
-                    "expected the archive of an earlier run, or a new file"
-                )
+        measured = min(kept["values"].size // 2, len(marks))
+        played = marks[measured - 1] if measured else 0
+        arrays |= {"values": np.empty((measured, 2)), "returns": np.empty(played)}
+        wrong = [
+            name
+            for name, array in arrays.items()
+            if (kept[name].dtype, kept[name].shape) != (array.dtype, array.shape)
+        ]
+        # Compiled code goes where these say.
+        if not wrong and np.any(kept["counts"][:, 0] > kept["seen"].shape[1]):
+            wrong = ["counts"]
+        if not wrong and not np.all((kept["seen"] >= 0) & (kept["seen"] < kept["seen"].shape[1])):
+            wrong = ["seen"]
+        if wrong:
+            raise ValueError(
+                f"{self.path} does not hold {_KIND}: {wrong[0]} is of another kind or shape; "
+                "expected the archive of an earlier run, or a new file"
+            )
         learner.restore(kept)
         return kept["values"], kept["returns"]
 

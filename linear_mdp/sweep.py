@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import joblib
 
@@ -29,14 +30,13 @@ def sweep_seeds(
     """
     if not callable(run):
         raise TypeError(f"run is {run!r:.80}; expected a function of seed")
-    chosen = (
-        list(seeds)
-        if isinstance(seeds, Iterable)
-        else range(check_positive_integer(seeds, "seeds"))
-    )
+    several = isinstance(seeds, Iterable) and not isinstance(seeds, str)
+    chosen: Any = list(seeds) if several else range(check_positive_integer(seeds, "seeds"))
     if len(set(chosen)) != len(chosen):
         raise ValueError("seeds has one twice; expected different ones, as runs are independent")
     threads = joblib.cpu_count() if jobs is None else check_positive_integer(jobs, "jobs")
+    if folder is not None and not isinstance(folder, str | PathLike):
+        raise TypeError(f"folder is {folder!r:.80}; expected a path")
     places = [{} if folder is None else {"save": Path(folder) / f"{seed}.npz"} for seed in chosen]
     tasks = (
         joblib.delayed(run)(seed=seed, **place) for seed, place in zip(chosen, places, strict=True)
