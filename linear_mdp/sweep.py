@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import joblib
 
@@ -30,8 +29,9 @@ def sweep_seeds(
     """
     if not callable(run):
         raise TypeError(f"run is {run!r:.80}; expected a function of seed")
-    several = isinstance(seeds, Iterable) and not isinstance(seeds, str)
-    chosen: Any = list(seeds) if several else range(check_positive_integer(seeds, "seeds"))
+    if not isinstance(seeds, Iterable):
+        seeds = range(check_positive_integer(seeds, "seeds"))
+    chosen = list(seeds)
     if len(set(chosen)) != len(chosen):
         raise ValueError("seeds has one twice; expected different ones, as runs are independent")
     threads = joblib.cpu_count() if jobs is None else check_positive_integer(jobs, "jobs")

@@ -224,7 +224,7 @@ def test_an_interrupted_sweep_goes_on(tmp_path: Path) -> None:
     [
         ({"run": 3}, "run is 3"),
         ({"seeds": 0}, "seeds is 0"),
-        ({"seeds": "ab"}, "seeds"),
+        ({"seeds": "ab"}, "seed must be an integer"),
         ({"seeds": [1, 1]}, "seeds has one twice"),
         ({"seeds": [-1]}, "seed is -1"),
         ({"seeds": [0.5]}, "seed must be an integer"),
