@@ -74,7 +74,7 @@ def determinant(matrix: FractionArray) -> Fraction:
 
 
 def sample_design(tape: Tape, size: int) -> Design:
-    """Draw up to 5 features in [-1, 1]^d, a ridge 2^k and a vector, often along a feature."""
+    """Draw up to 5 features in [-1, 1]^d, a ridge 2^k and a vector."""
     features = fractions(tape.dyadic((tape.integer(0, 5), size), -1.0, 1.0, bits=6))
     ridge = Fraction(2) ** tape.integer(-3, 3)
     vector = fractions(tape.dyadic(size, -1.0, 1.0, bits=6))
@@ -121,11 +121,14 @@ SHERMAN_MORRISON = Theorem(
 
 
 def sample_potential(tape: Tape, size: int) -> Design:
-    """Draw up to 4 features (n, d), d <= 3, and a ridge of 7 or 7 / 4.
+    """Draw up to 4 features (n, d), d <= 3, and a ridge of 7 or 7 / 4; or one with a width near 1.
 
     No three squares of rationals sum to either: no first width is 1, where the sides would meet,
     and enclosures decide.
     """
+    if tape.integer(0, 1):
+        along = Fraction(2700 + tape.integer(0, 18), 1024) * exact.identity(size)[:1]
+        return Design(along, Fraction(7), along[0])
     features = fractions(tape.dyadic((tape.integer(1, 4), size), -3.0, 3.0))
     return Design(features, Fraction(7, 4 ** tape.integer(0, 1)), features[0])
 
