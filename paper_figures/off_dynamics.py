@@ -39,7 +39,7 @@ LOOKS = {
 }
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "quick": {"runs": 20, "perturbations": 21, "xi": [0.1, 0.2, 0.3], "radii": [0.1, 0.3, 0.5]},
+    "quick": {"runs": 20, "perturbations": 11, "xi": [0.1, 0.2, 0.3], "radii": [0.1, 0.3, 0.5]},
     "paper": {"runs": 200, "perturbations": 21, "xi": [0.1, 0.2, 0.3], "radii": [0.1, 0.3, 0.5]},
 }
 
@@ -205,6 +205,6 @@ FIGURE = Figure(
     "Gu, He, Liu and Xu (2025)",
     draw=draw,
     settings=SETTINGS,
-    cost=12.0,
+    cost=10.0,
     findings=findings,
 )

@@ -47,7 +47,7 @@ LOOKS = {
 }
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "quick": {"runs": 20, "perturbations": 21, "xi": [0.1, 0.2, 0.3], "penalties": [0.1, 1.0]},
+    "quick": {"runs": 20, "perturbations": 11, "xi": [0.1, 0.2, 0.3], "penalties": [0.1, 1.0]},
     "paper": {"runs": 200, "perturbations": 21, "xi": [0.1, 0.2, 0.3], "penalties": [0.1, 1.0]},
 }
 
