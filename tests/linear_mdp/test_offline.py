@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from lsvi_reference import Plain, random_model
 
 from rltheory.linear_mdp import memory
+from rltheory.linear_mdp.environments.american_put import american_put
 from rltheory.linear_mdp.feature_mdp import FeatureMDP
 from rltheory.linear_mdp.mdp import LinearMDP, RobustLinearMDP
 from rltheory.linear_mdp.offline import (
@@ -20,8 +21,10 @@ from rltheory.linear_mdp.offline import (
     run_offline,
     summarise,
 )
+from rltheory.linear_mdp.online import dr_rpo
 from rltheory.linear_mdp.planning import plan
 from rltheory.linear_mdp.rules import Settings
+from rltheory.tabular.finite_horizon import backward_induction
 from rltheory.tabular.uncertainty import (
     ChiSquare,
     KullbackLeibler,
@@ -175,3 +178,24 @@ def test_sums_of_a_dataset_are_those_of_its_visits() -> None:
         widths = np.einsum("sai,ij,saj->sa", model.features, inverse, model.features)
         np.testing.assert_allclose(kept.norms[h], widths, rtol=1e-12)
         np.testing.assert_allclose(kept.weights[h], kept.cross[h] @ inverse, atol=1e-14)
+
+
+@settings(max_examples=10)
+@given(SEEDS, st.booleans(), st.sampled_from(BALLS))
+def test_features_of_a_tabular_model_are_learnt_alike(seed: int, fails: bool, ball: Any) -> None:
+    linear = random_model(seed, fails=fails)
+    feature = FeatureMDP(linear.to_tabular(), linear.features, linear.fail_state)
+    data = collect(feature, episodes=20, seed=seed)
+    one, other = (drpvi(model, data, uncertainty=ball) for model in (linear, feature))
+    np.testing.assert_allclose(one.action_values, other.action_values, **CLOSE)
+
+
+def test_curves_of_feature_models_are_of_plain_values() -> None:
+    """Also where an algorithm reckons with an adversary: there are no factors to move."""
+    model = american_put(dimension=10, horizon=4)
+    curve = dr_rpo(model, uncertainty=TotalVariation(0.5), episodes=20, seed=0)
+    last = backward_induction(model.mdp, policy=curve.learnt.policy).values[0] @ model.initial
+    most = backward_induction(model.mdp).values[0] @ model.initial
+    assert curve.values.lower[-1] <= last <= curve.values.upper[-1]
+    assert curve.optimum.lower <= most <= curve.optimum.upper
+    assert last < most
