@@ -17,7 +17,8 @@ alpha) and z2 the same of the squares, both polynomials between two values, that
   there are. The weights are made a distribution first: their sums in the order of the values, an
   estimate of a distribution function, are replaced by their running maximum, what is lacking to
   one counts as the least value. That costs no more than the largest error of those sums and
-  changes no distribution; the dual of one is concave (derived here).
+  changes no distribution; the dual of one is concave (derived here). At a radius of 0, where
+  there is no adversary, the weights stay as they are.
 
 `floor` is the least value that there is, to which total variation may move mass; `ceiling` the
 largest that values can have.
@@ -156,7 +157,7 @@ def _kullback_leibler(order, values, weights, floor, radii, out):  # type: ignor
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _distribution(order, values, weights, masses, gaps):  # type: ignore[no-untyped-def]
-    """Write the distribution nearest to what the weights say, and its values less the least.
+    """Write the distribution that the weights are made, and its values less the least.
 
     Return how many entries it has, the least value and the mass, 1 up to rounding, that it stands
     for. Weights of a distribution go through as they are, however small.
