@@ -166,28 +166,35 @@ OPTIMISM = Theorem(
 )
 
 
+def learner_of(model: RobustLinearMDP, bonus: Any, *, temperature: float, ridge: float) -> Learner:
+    """Return what `dr_rpo` runs, before the first episode: closed form, uniform reference."""
+    settings = Settings(
+        name="DR-RPO",
+        bonus=bonus,
+        bonus_form="factors",
+        known_rewards=True,
+        temperature=temperature,
+    )
+    rule = settings.rule(model.nominal, model.uncertainty)
+    begun = memory.empty(model.nominal, ridge, norms=False)
+    learner = Learner(world_of(model.nominal), rule, begun)
+    learner.estimate()
+    return learner
+
+
 def widest_error(instance: Runs, run: int) -> float:
     """Return the largest error of a factor's worst case in a run, in units of its bonus."""
     model = instance.model
     mdp = model.nominal
     scale = stated_bonus(mdp, EPISODES, RIDGE, float(FAILURES))
-    settings = Settings(
-        name="DR-RPO",
-        bonus=scale,
-        bonus_form="factors",
-        known_rewards=True,
-        temperature=TEMPERATURE,
-    )
-    rule = settings.rule(mdp, model.uncertainty)
-    learner = Learner(world_of(mdp), rule, memory.empty(mdp, RIDGE, norms=False))
-    learner.estimate()
+    learner = learner_of(model, scale, temperature=TEMPERATURE, ridge=RIDGE)
     generator = np.random.default_rng([instance.seed, run])
     learner.play(generator.random((EPISODES, 1 + 3 * mdp.horizon)))
     q = learner.learnt().action_values
     widest = 0.0
     for h in range(mdp.horizon - 1):
         width = scale[h] * np.sqrt(np.diagonal(learner.memory.inverse[h]))
-        values = KL.maximum(q[h + 1], rule.reference[h + 1], TEMPERATURE)
+        values = KL.maximum(q[h + 1], learner.rule.reference[h + 1], TEMPERATURE)
         ball = TotalVariation(model.budgets[h])
         truth, _ = ball.worst_case(values, mdp.measures[h])
         widest = max(widest, float(np.max(np.abs(learner.linear[h] - width - truth) / width)))
