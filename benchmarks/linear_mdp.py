@@ -23,12 +23,12 @@ from rltheory.linear_mdp import duals
 from rltheory.linear_mdp.environments.off_dynamics import off_dynamics
 from rltheory.linear_mdp.environments.random_models import random_linear_mdp
 from rltheory.linear_mdp.judge import Judge
-from rltheory.linear_mdp.kernels import Memory
 from rltheory.linear_mdp.learner import Learner
 from rltheory.linear_mdp.mdp import LinearMDP, RobustLinearMDP
 from rltheory.linear_mdp.offline import Dataset, collect, run_offline, summarise
 from rltheory.linear_mdp.online import dr_rpo, run_online
 from rltheory.linear_mdp.rules import Settings, world_of
+from rltheory.linear_mdp.visits import Memory
 from rltheory.tabular.uncertainty import TotalVariation
 
 ROOT = Path(__file__).parents[1]

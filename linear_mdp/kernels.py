@@ -1,12 +1,8 @@
-"""Compiled passes of least-squares value iteration: data, estimates, optimistic values, episodes.
+"""Compiled passes of least-squares value iteration: optimistic values, policies, episodes.
 
-What the regressions need of the past is kept by next state: `cross[h, s']` sums the features of
-the visits of step h that led to s', so that the ridge estimate of E[f(s')] is `weights[h]` times f,
-with weights = inverse @ cross, whatever f. A new visit changes the inverse by a term of rank one
-(Sherman and Morrison) and the weights of each next state by a multiple of one vector, O(d) each;
-every `REFRESH` visits both are worked out again from a Cholesky factor, so that roundings do not
-pile up. A backward pass over k episodes then costs O(n A d) a step for the n <= min(k, S) next
-states seen, and nothing of order k d^2.
+A backward pass over k episodes costs O(n A d) a step for the n <= min(k, S) next states seen, and
+nothing of order k d^2: what it needs of the past is kept (`rltheory.linear_mdp.visits`), and the
+worst case over each estimated factor is found by `rltheory.linear_mdp.duals`.
 """
 
 from typing import Any, NamedTuple
@@ -16,49 +12,11 @@ from numba import njit
 
 from rltheory.analysis.exponential import exp_minus
 from rltheory.linear_mdp import duals
-
-REFRESH = 256
-"""Visits of a step after which its inverse and weights are worked out again."""
+from rltheory.linear_mdp.simulation import draw, pick, step
+from rltheory.linear_mdp.visits import record
 
 NO_BONUS, ELLIPTICAL, FACTORS, DIAGONAL = range(4)
 """Bonuses: none, (x' G^-1 x)^(1/2), sum x_i (G^-1)_ii^(1/2), (x' diag(G^-1) x)^(1/2)."""
-
-
-class Memory(NamedTuple):
-    """What is kept of the visits; arrays that are written in place.
-
-    gram, inverse (H, d, d): of the features, ridge included. cross, weights (H, S, d): by next
-    state. rewards (H, d): sums of features times reward. seen (H, S): the next states met, in
-    order; met (H, S): whether; counts (H, 2): how many next states and visits. norms (H, S, A):
-    x' inverse x for all pairs, kept where the bonus is elliptical, else empty.
-    """
-
-    gram: Any
-    inverse: Any
-    cross: Any
-    weights: Any
-    rewards: Any
-    seen: Any
-    met: Any
-    counts: Any
-    norms: Any
-
-
-class World(NamedTuple):
-    """What is simulated: features (S, A, d), rewards (H, S, A), how next states are drawn.
-
-    columns (S, d, A): the features once more, so that sums over features run along the actions,
-    several of which the processor adds at a time. initial (S,): cumulative. measures (H, n, S):
-    cumulative rows; mixed: whether a pair draws a factor by its features first, and then from the
-    factor's row, or has the row s * A + a.
-    """
-
-    features: Any
-    columns: Any
-    rewards: Any
-    initial: Any
-    measures: Any
-    mixed: Any
 
 
 class Rule(NamedTuple):
@@ -74,99 +32,6 @@ class Rule(NamedTuple):
     reference: Any
     ceilings: Any
     fail: Any
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def record(memory, world, h, s, a, reward, following):  # type: ignore[no-untyped-def]
-    """Add one visit of step h: state, action, reward, next state."""
-    x = world.features[s, a]
-    d = len(x)
-    inverse, weights, cross = memory.inverse[h], memory.weights[h], memory.cross[h]
-    u = np.zeros(d)
-    for i in range(d):
-        for j in range(d):
-            u[i] += inverse[i, j] * x[j]
-    scale = 1.0
-    for i in range(d):
-        scale += x[i] * u[i]
-    for i in range(d):
-        share = u[i] / scale
-        for j in range(d):
-            inverse[i, j] -= share * u[j]
-            memory.gram[h, i, j] += x[i] * x[j]
-        memory.rewards[h, i] += reward * x[i]
-    if not memory.met[h, following]:
-        memory.met[h, following] = True
-        memory.seen[h, memory.counts[h, 0]] = following
-        memory.counts[h, 0] += 1
-    for k in range(memory.counts[h, 0]):
-        j = memory.seen[h, k]
-        inner = 0.0
-        for i in range(d):
-            inner += u[i] * cross[j, i]
-        inner /= scale
-        for i in range(d):
-            weights[j, i] -= inner * u[i]
-    for i in range(d):
-        cross[following, i] += x[i]
-        weights[following, i] += u[i] / scale
-    memory.counts[h, 1] += 1
-    if memory.counts[h, 1] % REFRESH == 0:
-        refresh(memory, world.features, h)
-    elif memory.norms.shape[1]:
-        _shrink(memory.norms[h], world.columns, u, scale)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _shrink(norms, columns, u, scale):  # type: ignore[no-untyped-def]
-    """Take from the norms of all pairs what a term of rank one does: (x' u)^2 / scale."""
-    states, d, actions = columns.shape
-    inner = np.empty(actions)
-    for s in range(states):
-        for a in range(actions):
-            inner[a] = 0.0
-        for i in range(d):
-            for a in range(actions):
-                inner[a] += columns[s, i, a] * u[i]
-        for a in range(actions):
-            norms[s, a] -= inner[a] * inner[a] / scale
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def refresh(memory, features, h):  # type: ignore[no-untyped-def]
-    """Work out a step's inverse, weights and norms from its sums."""
-    factor = np.linalg.inv(np.linalg.cholesky(memory.gram[h]))
-    d = len(factor)
-    inverse = memory.inverse[h]
-    for i in range(d):
-        for j in range(d):
-            total = 0.0
-            for k in range(max(i, j), d):
-                total += factor[k, i] * factor[k, j]
-            inverse[i, j] = total
-    for k in range(memory.counts[h, 0]):
-        j = memory.seen[h, k]
-        for i in range(d):
-            total = 0.0
-            for m in range(d):
-                total += inverse[i, m] * memory.cross[h, j, m]
-            memory.weights[h, j, i] = total
-    if memory.norms.shape[1]:
-        for s in range(features.shape[0]):
-            for a in range(features.shape[1]):
-                memory.norms[h, s, a] = quadratic(inverse, features[s, a])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def quadratic(matrix, x):  # type: ignore[no-untyped-def]
-    """Return x' M x of a symmetric matrix."""
-    total = 0.0
-    for i in range(len(x)):
-        inner = 0.0
-        for j in range(len(x)):
-            inner += matrix[i, j] * x[j]
-        total += inner * x[i]
-    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -370,54 +235,14 @@ def play(memory, world, rule, log_policy, linear, spread, draws, returns):  # ty
     actions = world.features.shape[1]
     q, policy, at = np.empty((1, actions)), np.empty((1, actions)), np.empty(1, np.int64)
     for episode in range(len(draws)):
-        at[0] = _draw(world.initial, draws[episode, 0])
+        at[0] = draw(world.initial, draws[episode, 0])
         total = 0.0
         for h in range(horizon):
             optimistic(memory, world, rule, linear, spread, h, at, q)
             choose(rule, log_policy, h, at, q, policy)
-            s, a = at[0], _pick(policy[0], draws[episode, 1 + 3 * h])
+            s, a = at[0], pick(policy[0], draws[episode, 1 + 3 * h])
             at[0] = step(world, h, s, a, draws[episode, 2 + 3 * h], draws[episode, 3 + 3 * h])
             record(memory, world, h, s, a, world.rewards[h, s, a], at[0])
             total += world.rewards[h, s, a]
         returns[episode] = total
         estimate(memory, world, rule, log_policy, linear, spread)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def step(world, h, s, a, first, second):  # type: ignore[no-untyped-def]
-    """Return the next state of a pair for two uniform numbers."""
-    row = s * world.features.shape[1] + a
-    if world.mixed:
-        row = _pick(world.features[s, a], first)
-    return _draw(world.measures[h, row], second)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def follow(world, policy, draws, states, actions):  # type: ignore[no-untyped-def]
-    """Write episodes of a fixed policy (H, S, A): states (n, H + 1), actions (n, H)."""
-    for episode in range(len(draws)):
-        s = _draw(world.initial, draws[episode, 0])
-        for h in range(len(policy)):
-            a = _pick(policy[h, s], draws[episode, 1 + 3 * h])
-            states[episode, h], actions[episode, h] = s, a
-            s = step(world, h, s, a, draws[episode, 2 + 3 * h], draws[episode, 3 + 3 * h])
-        states[episode, len(policy)] = s
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _draw(cumulative, u):  # type: ignore[no-untyped-def]
-    """Return the state that u in [0, 1) falls on."""
-    return np.searchsorted(cumulative, u * cumulative[-1], side="right")
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _pick(probabilities, u):  # type: ignore[no-untyped-def]
-    """Return the entry that u in [0, 1) falls on; the last possible one if rounding leaves none."""
-    total, last = 0.0, 0
-    for i in range(len(probabilities)):
-        if probabilities[i] > 0.0:
-            total += probabilities[i]
-            last = i
-            if u < total:
-                return i
-    return last

@@ -9,7 +9,9 @@ import numpy as np
 
 from rltheory.analysis.arrays import FloatArray, read_only
 from rltheory.linear_mdp import kernels
-from rltheory.linear_mdp.kernels import Memory, Rule, World
+from rltheory.linear_mdp.kernels import Rule
+from rltheory.linear_mdp.simulation import World
+from rltheory.linear_mdp.visits import Memory
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """What least-squares value iteration remembers: sums over visits, from data or in the limit.
 
-The arrays are those of `rltheory.linear_mdp.kernels.Memory`; they are made and checked here.
+The arrays are those of `rltheory.linear_mdp.visits.Memory`; they are made and checked here.
 """
 
 from typing import Any
@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rltheory.analysis.arrays import FloatArray, as_float_array, check_finite, check_range
-from rltheory.linear_mdp import kernels
-from rltheory.linear_mdp.kernels import Memory
 from rltheory.linear_mdp.mdp import LinearMDP
+from rltheory.linear_mdp.visits import Memory, refresh
 
 
 def empty(model: Any, ridge: float, *, norms: bool) -> Memory:
@@ -83,7 +82,7 @@ def of_sums(
                 f"the design of step {h} is singular: its least eigenvalue is {smallest:.1e}; "
                 "expected data that excite every feature, or ridge > 0"
             )
-        kernels.refresh(memory, model.features, h)
+        refresh(memory, model.features, h)
     return memory
 
 

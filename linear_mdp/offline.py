@@ -23,9 +23,10 @@ from rltheory.analysis.arrays import (
     read_only,
 )
 from rltheory.linear_mdp import kernels, memory
-from rltheory.linear_mdp.kernels import Memory
 from rltheory.linear_mdp.learner import Learner, Learnt
 from rltheory.linear_mdp.rules import Model, Nominal, Settings, as_settings, split, world_of
+from rltheory.linear_mdp.simulation import follow
+from rltheory.linear_mdp.visits import Memory
 from rltheory.tabular.policies import as_policy
 from rltheory.tabular.uncertainty import Penalised
 from rltheory.tabular.uncertainty.base import UncertaintySet
@@ -78,7 +79,7 @@ def collect(
     draws = as_generator(seed).random((count, 1 + 3 * nominal.horizon))
     states = np.empty((count, nominal.horizon + 1), dtype=np.int64)
     actions = np.empty((count, nominal.horizon), dtype=np.int64)
-    kernels.follow(world_of(nominal), rows, draws, states, actions)
+    follow(world_of(nominal), rows, draws, states, actions)
     steps = np.arange(nominal.horizon)
     return Dataset(states, actions, nominal.rewards[steps, states[:, :-1], actions])
 

@@ -17,8 +17,9 @@ from rltheory.analysis.arrays import (
 )
 from rltheory.linear_mdp import duals, kernels
 from rltheory.linear_mdp.feature_mdp import FeatureMDP
-from rltheory.linear_mdp.kernels import Rule, World
+from rltheory.linear_mdp.kernels import Rule
 from rltheory.linear_mdp.mdp import LinearMDP, RobustLinearMDP, as_reference
+from rltheory.linear_mdp.simulation import World
 from rltheory.tabular.uncertainty import (
     ChiSquare,
     KullbackLeibler,
