@@ -18,6 +18,9 @@ from rltheory.linear_mdp.visits import record
 NO_BONUS, ELLIPTICAL, FACTORS, DIAGONAL = range(4)
 """Bonuses: none, (x' G^-1 x)^(1/2), sum x_i (G^-1)_ii^(1/2), (x' diag(G^-1) x)^(1/2)."""
 
+LEAST_LOG = -1e300
+"""What logarithms of probabilities stop at: 0 times it is 0."""
+
 
 class Rule(NamedTuple):
     """What sets one algorithm apart; see `rltheory.linear_mdp.online`."""
@@ -141,15 +144,19 @@ def ascend(reference, temperature, step, states, q, logs, values):  # type: igno
     anchor = np.empty(actions)
     for k in range(len(states)):
         s = states[k]
+        highest = q[k].max()
         top = -np.inf
         for a in range(actions):
             anchor[a] = np.log(reference[s, a])
-            logs[s, a] = (1.0 - pull) * logs[s, a] + pull * anchor[a] + step * q[k, a]
+            # From the best action on, so that long steps leave digits to what is near it.
+            gained = max(step * (q[k, a] - highest), LEAST_LOG)
+            logs[s, a] = max((1.0 - pull) * logs[s, a] + pull * anchor[a] + gained, LEAST_LOG)
             top = max(top, logs[s, a])
         total = 0.0
         for a in range(actions):
-            total += exp_minus(logs[s, a] - top, 0.0)
-        shift = top + np.log(total)
+            logs[s, a] -= top
+            total += exp_minus(logs[s, a], 0.0)
+        shift = np.log(total)
         result = 0.0
         for a in range(actions):
             logs[s, a] -= shift

@@ -175,6 +175,16 @@ def test_the_largest_mirror_step_is_the_closed_form(
     np.testing.assert_allclose(closed.values.lower, mirror.values.lower, **CLOSE)
 
 
+@pytest.mark.parametrize("temperature", [1e-310, 1e-12, 1e300])
+@pytest.mark.parametrize("share", [1e-9, 1.0])
+def test_mirror_steps_of_any_size_leave_a_distribution(temperature: float, share: float) -> None:
+    model = RobustLinearMDP(random_model(3, fails=False), TotalVariation(0.2))
+    step = min(share / temperature, 1e300)
+    curve = dr_rpo(model, temperature=temperature, update="mirror", step=step, episodes=20, seed=0)
+    np.testing.assert_allclose(curve.learnt.policy.sum(axis=-1), 1.0, rtol=1e-12)
+    assert np.all(curve.values.lower <= curve.optimum.upper)
+
+
 def test_mirror_steps_of_another_size_are_another_algorithm() -> None:
     model = RobustLinearMDP(random_model(1, fails=True), TotalVariation(0.2))
     closed = dr_rpo(model, temperature=0.1, episodes=20, seed=0)
