@@ -220,7 +220,9 @@ KULLBACK_LEIBLER = Theorem(
 )
 
 
-def _quadratic(charged: Charged) -> Adversary:
+def quadratic_adversary(charged: Charged) -> Adversary:
+    """Return the adversary who pays for chi-square, by the stationary row of every support."""
+
     def adversary(measures: FractionArray, values: FractionArray) -> FractionArray:
         rows = [Priced(values, row, charged.penalty) for row in measures]
         return np.array([supported_minimum(row) for row in rows], dtype=object)
@@ -230,13 +232,13 @@ def _quadratic(charged: Charged) -> Adversary:
 
 def chi_square_sides(charged: Charged) -> tuple[Side, Side]:
     """Return values by quadratic programs over all supports, and the planner's (H S,)."""
-    values = factor_values(charged.mdp, _quadratic(charged))
+    values = factor_values(charged.mdp, quadratic_adversary(charged))
     return values, _planned(charged, PenalisedChiSquare(float(charged.penalty)))
 
 
 def _mixture_quadratic(charged: Charged) -> tuple[Side, Side]:
     _, planned = chi_square_sides(charged)
-    return pair_values(charged.mdp, _quadratic(charged)), planned
+    return pair_values(charged.mdp, quadratic_adversary(charged)), planned
 
 
 CHI_SQUARE = Theorem(
