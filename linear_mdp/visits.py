@@ -43,19 +43,24 @@ def record(memory, world, h, s, a, reward, following):  # type: ignore[no-untype
     x = world.features[s, a]
     d = len(x)
     inverse, weights, cross = memory.inverse[h], memory.weights[h], memory.cross[h]
+    # Zeros are passed over: with a feature for each pair, there is little else.
     u = np.zeros(d)
     for i in range(d):
-        for j in range(d):
-            u[i] += inverse[i, j] * x[j]
+        if x[i] != 0.0:
+            for j in range(d):
+                u[j] += x[i] * inverse[i, j]
     scale = 1.0
     for i in range(d):
         scale += x[i] * u[i]
     for i in range(d):
-        share = u[i] / scale
-        for j in range(d):
-            inverse[i, j] -= share * u[j]
-            memory.gram[h, i, j] += x[i] * x[j]
-        memory.rewards[h, i] += reward * x[i]
+        if u[i] != 0.0:
+            share = u[i] / scale
+            for j in range(d):
+                inverse[i, j] -= share * u[j]
+        if x[i] != 0.0:
+            for j in range(d):
+                memory.gram[h, i, j] += x[i] * x[j]
+            memory.rewards[h, i] += reward * x[i]
     if not memory.met[h, following]:
         memory.met[h, following] = True
         memory.seen[h, memory.counts[h, 0]] = following
@@ -101,10 +106,15 @@ def refresh(memory, features, h):  # type: ignore[no-untyped-def]
     inverse = memory.inverse[h]
     for i in range(d):
         for j in range(d):
-            total = 0.0
-            for k in range(max(i, j), d):
-                total += factor[k, i] * factor[k, j]
-            inverse[i, j] = total
+            inverse[i, j] = 0.0
+    for k in range(d):
+        for i in range(k + 1):
+            if factor[k, i] != 0.0:
+                for j in range(i + 1):
+                    inverse[i, j] += factor[k, i] * factor[k, j]
+    for i in range(d):
+        for j in range(i):
+            inverse[j, i] = inverse[i, j]
     for k in range(memory.counts[h, 0]):
         j = memory.seen[h, k]
         for i in range(d):
