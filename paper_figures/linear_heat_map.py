@@ -14,7 +14,7 @@ from rltheory.paper_figures.registry import Drawing, Figure
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"radii": 10, "temperatures": 9, "episodes": 100, "seeds": 10},
-    "paper": {"radii": 19, "temperatures": 17, "episodes": 100, "seeds": 100},
+    "paper": {"radii": 19, "temperatures": 17, "episodes": 100, "seeds": 50},
 }
 PERTURBATIONS = (0.0, 0.5, 1.0)
 BONUS = 0.1
