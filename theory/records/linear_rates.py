@@ -146,7 +146,7 @@ REGRET = Theorem(
     ),
     details=covered,
     cost=200.0,
-    sharpness=0.6,
+    sharpness=0.5,
 )
 
 
