@@ -77,11 +77,13 @@ BACKWARD = Theorem(
     hypotheses=(
         r"$V^\pi_h = \mathbb{E}_\pi[r_h + \phi\cdot\nu^\pi_h] - \tau\,\mathrm{KL}(\pi_h\|\mu_h)$, "
         r"$\nu^\pi$ the worst case for $V^\pi$; $\mu > 0$, $\tau > 0$",
-        r"total-variation balls around every factor, features on the simplex",
+        "total-variation balls around every factor, features on the simplex; in no state of the "
+        "last step do all actions pay the same, where the reference would be optimal itself",
     ),
     kind="inequality",
     sample=sample_near,
     sides=backward_sides,
+    admissible=lambda play: soft_linear.decided(play.soft),
     control=Control(
         name="regulariser forgotten",
         explanation="The policy's values do not pay for its divergence, the optimum's do.",

@@ -116,7 +116,7 @@ def _distance(soft: Soft, constant: Fraction) -> tuple[Side, Side]:
     for q in best.action_values[::-1]:
         ranges = [balls.largest(row) + balls.largest(-row) for row in q]
         widest = balls.largest(np.array(ranges, dtype=object))
-        total += balls.ball(constant / soft.temperature) * widest**2
+        total += balls.ball(constant / soft.temperature) * (widest * widest)
         bounds.append(np.full(len(q), total, dtype=object))
     return balls.to_bounds(lost.ravel()), balls.to_bounds(np.concatenate(bounds[::-1]))
 
