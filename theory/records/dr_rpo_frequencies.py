@@ -149,7 +149,7 @@ OPTIMISM = Theorem(
         r"$C_h = H - 1 - h$ the range of the next values; bonus $\beta_h \sum_i \phi_i "
         r"(\Lambda^{-1})_{ii}^{1/2}$, closed-form update, total variation",
         f"the frequency over {RUNS} seeded runs of {EPISODES} episodes in each of four models, "
-        r"its ends by Clopper and Pearson, each wrong with probability 5 \%; $\delta = 1/10$",
+        r"its ends by Clopper and Pearson, each wrong with probability $1/20$; $\delta = 1/10$",
     ),
     kind="rate",
     sample=sample_number,
@@ -235,7 +235,7 @@ WITHIN = Theorem(
         r"$\hat\nu$ as estimated after the last episode, $\nu(\hat V)$ the worst case of the true "
         r"factors for the values that were estimated; $\beta$ as in dr-rpo/optimism-frequency",
         f"the frequency over {RUNS} seeded runs of {EPISODES} episodes in each of four models, "
-        r"its ends by Clopper and Pearson, each wrong with probability 5 \%; $\delta = 1/10$",
+        r"its ends by Clopper and Pearson, each wrong with probability $1/20$; $\delta = 1/10$",
     ),
     kind="rate",
     sample=sample_number,
