@@ -25,9 +25,9 @@ from rltheory.linear_mdp.environments.random_models import random_linear_mdp
 from rltheory.linear_mdp.judge import Judge
 from rltheory.linear_mdp.learner import Learner
 from rltheory.linear_mdp.mdp import LinearMDP, RobustLinearMDP
-from rltheory.linear_mdp.offline import Dataset, collect, run_offline, summarise
+from rltheory.linear_mdp.offline import Dataset, collect, summarise
 from rltheory.linear_mdp.online import dr_rpo, run_online
-from rltheory.linear_mdp.rules import Settings, world_of
+from rltheory.linear_mdp.rules import BONUSES, Settings, world_of
 from rltheory.linear_mdp.visits import Memory
 from rltheory.tabular.uncertainty import TotalVariation
 
@@ -150,12 +150,14 @@ def _differences(name: str, run: PlainLSVI) -> FloatArray:
     """Return our action values less plain ones, (H, S, A), on the episodes of a plain run."""
     s, a, reward, following = np.array(run.visits).transpose(2, 0, 1)
     states = np.concatenate([s, following[:, -1:]], axis=1).astype(int)
-    # Offline the bonus is a penalty; its negative is the online bonus.
-    settings = Settings(**{**vars(ALGORITHMS[name]), "bonus": -1.0})
     ball = None if run.radii is None else TotalVariation(run.radii)
-    ours = run_offline(
-        run.model, settings, Dataset(states, a.astype(int), reward), ridge=RIDGE, uncertainty=ball
-    )
+    rule = ALGORITHMS[name].rule(run.model, ball)
+    data = Dataset(states, a.astype(int), reward)
+    norms = rule.bonus == BONUSES["elliptical"]
+    memory = summarise(run.model, data, ridge=RIDGE, norms=norms)
+    learner = Learner(world_of(run.model), rule, memory)
+    learner.estimate()
+    ours = learner.learnt()
     shape = run.model.rewards.shape[:2]
     plain = np.array([[run.action_values(*pair) for pair in np.ndindex(shape)]])
     return np.asarray(ours.action_values - plain.reshape(ours.action_values.shape))
