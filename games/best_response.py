@@ -6,7 +6,6 @@ NashConv is the sum over players of what a best response gains, exploitability i
 """
 
 from dataclasses import dataclass
-from operator import sub
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,9 @@ class Deviations:
     @property
     def nash_conv(self) -> float:
         """The sum over players of the gain of a best response, at least 0."""
-        return _gains(self.payoffs.tolist(), self.best.tolist())
+        gains: list[float] = (self.best - self.payoffs).tolist()
+        # What is below 0 is rounding: a best response pays no less than the profile.
+        return max(0.0, sum(gains))
 
     @property
     def exploitability(self) -> float:
@@ -59,26 +60,22 @@ def deviations(game: ExtensiveGame, strategies: ArrayLike) -> Deviations:
 
     Raises ValueError if `strategies` is not a profile of the game.
     """
-    payoffs, best = read_only(_measure(game, strategies))
+    payoffs, best = read_only(_measure(game, strategies)[1])
     return Deviations(payoffs, best)
 
 
-def _measure(game: ExtensiveGame, strategies: ArrayLike) -> FloatArray:
-    """The two rows of `Deviations`."""
+def _measure(game: ExtensiveGame, strategies: ArrayLike) -> tuple[float, FloatArray]:
+    """Return the sum of all gains, and the two rows of `Deviations`."""
     check_game(game)
     profile = as_float_array(strategies, "strategies", (game.slots,))
     found = np.empty((2, game.players))
-    if not kernels.nash_conv(game.zero_sum, profile, TOLERANCE, found, *game.compiled):
+    total: float = kernels.nash_conv(game.zero_sum, profile, TOLERANCE, found, *game.compiled)
+    if total != total:
         # The check within the pass is a quick one; the game's own says what is wrong.
         profile = game.check_strategies(profile)
-        kernels.nash_conv(game.zero_sum, profile, np.inf, found, *game.compiled)
-    return found
-
-
-def _gains(payoffs: list[float], best: list[float]) -> float:
-    total: float = sum(map(sub, best, payoffs))
+        total = kernels.nash_conv(game.zero_sum, profile, np.inf, found, *game.compiled)
     # What is below 0 is rounding: a best response pays no less than the profile.
-    return max(0.0, total)
+    return max(0.0, total), found
 
 
 def nash_conv(game: ExtensiveGame | MatrixGame, strategies: Any) -> float:
@@ -90,7 +87,7 @@ def nash_conv(game: ExtensiveGame | MatrixGame, strategies: Any) -> float:
     if isinstance(game, MatrixGame):
         return game.nash_conv(strategies)
     # Without the arrays of `Deviations`: on small games they would take as long as the pass.
-    return _gains(*_measure(game, strategies).tolist())
+    return _measure(game, strategies)[0]
 
 
 def exploitability(game: ExtensiveGame | MatrixGame, strategies: Any) -> float:

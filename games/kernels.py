@@ -238,9 +238,10 @@ def best_payoff(form, player, worth):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def nash_conv(zero_sum, strategies, tolerance, out, *arrays):  # type: ignore[no-untyped-def]
-    """Write what each player gets and could get at best; False if it is no profile of the game.
+    """Write what each player gets and could get at best; return the sum of the differences.
 
-    out (2, players); arrays: those of the form, which one by one are faster to hand over.
+    NaN if it is no profile of the game. out (2, players); arrays: those of the form, which one by
+    one are faster to hand over.
     """
     form = SequenceForm(*arrays)
     players = out.shape[1]
@@ -249,17 +250,19 @@ def nash_conv(zero_sum, strategies, tolerance, out, *arrays):  # type: ignore[no
     for p in range(players):
         reach[slots + p] = 1.0
         if not checked_reaches(form, p, strategies, tolerance, reach):
-            return False
+            return np.nan
     if zero_sum and players == 2 and len(form.hands) == 0:
         _zero_sum_rows(form, reach, worth)
     else:
         for p in range(players):
             slot_payoffs(form, p, reach, worth)
+    total = 0.0
     for p in range(players):
         begin, end = form.slot_start[p], form.slot_start[p + 1]
         out[0, p] = worth[slots + p] + _inner(reach, worth, begin, end)
         out[1, p] = best_payoff(form, p, worth)
-    return True
+        total += out[1, p] - out[0, p]
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
