@@ -1,0 +1,1 @@
+"""Policy-gradient estimators on finite sampling models: exact moments, baselines, steps, runs."""
