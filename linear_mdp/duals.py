@@ -28,6 +28,7 @@ import numpy as np
 from numba import njit
 
 from rltheory.analysis.arrays import ROW_SUM_TOLERANCE
+from rltheory.analysis.bounds import UNIT_ROUNDOFF
 from rltheory.analysis.exponential import exp_minus
 from rltheory.tabular.uncertainty.exponential import tilted
 
@@ -172,6 +173,9 @@ def _distribution(order, values, weights, masses, gaps):  # type: ignore[no-unty
     # How far the sum is below its running maximum: new weight pays that first. What is lacking to
     # one counts as the least value, what is too much is taken off there.
     debt = -lacking
+    size = 0.0
+    for s in order:
+        size += abs(weights[s])
     n, lowest, used, weight = 0, 0.0, 0.0, 0.0
     for k in range(len(order)):
         v = values[order[k]]
@@ -179,6 +183,9 @@ def _distribution(order, values, weights, masses, gaps):  # type: ignore[no-unty
         if k + 1 < len(order) and values[order[k + 1]] == v:
             continue
         gain = weight - debt
+        # A debt that is just paid leaves dust, which is no mass: the worst case would feel it.
+        if debt > 0.0 and gain <= 2 * len(order) * UNIT_ROUNDOFF * size:
+            gain = min(gain, 0.0)
         debt, weight = (-gain if gain < 0.0 else 0.0), 0.0
         gain = min(gain, mass - used)
         if gain > 0.0:

@@ -247,8 +247,11 @@ def _worst(name, v, p, budget):
         return _entropic(v, p, budget)
     least = sum(y for x, y in pairs if x == v[0])
     mean = sum(x * y for x, y in pairs)
+    if v[-1] - v[0] < mpmath.mpf(10) ** (15 - mpmath.mp.dps):
+        # All of the digits that tell these values apart are roundings.
+        return mean
     if name == "kullback_leibler":
-        if budget == 0 or v[0] == v[-1]:
+        if budget == 0:
             return mean
         if budget >= -mpmath.log(least):
             return v[0]
