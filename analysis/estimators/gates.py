@@ -14,11 +14,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rltheory.analysis.arrays import FloatArray, check_range
+from rltheory.analysis.arrays import check_range
+from rltheory.analysis.estimators.backends import namespace
 from rltheory.analysis.estimators.outcomes import Outcomes
 
 Level = Literal["token", "sequence", "geometric"]
-Curve = Callable[[NDArray[Any], bool], NDArray[Any]]
+Curve = Callable[[Any, bool], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Gate:
     surrogate(ratios, positive): f, whose product with the advantage is maximised;
     coefficient(ratios, positive): c = w f'(w), the weight of the score, same shape. `positive`
     says whether the advantage is (zero counts as positive). signed: whether it matters.
+    Curves take arrays of NumPy or JAX and answer in kind.
     """
 
     name: str
@@ -66,7 +68,7 @@ def scaled_rows(weights: NDArray[Any], table: Any) -> Any:
     return table.multiply(weights[:, None]).tocsr()
 
 
-def _identity(ratios: NDArray[Any], positive: bool) -> NDArray[Any]:
+def _identity(ratios: Any, positive: bool) -> Any:
     return ratios
 
 
@@ -96,12 +98,13 @@ def clip(
     below = 1.0 - check_range(low, "low", 0.0, 1.0)
     above = 1.0 + check_range(low if high is None else high, "high", 0.0, np.inf)
 
-    def surrogate(ratios: NDArray[Any], positive: bool) -> NDArray[Any]:
-        return np.asarray(np.minimum(ratios, above) if positive else np.maximum(ratios, below))
+    def surrogate(ratios: Any, positive: bool) -> Any:
+        xp = namespace(ratios)
+        return xp.minimum(ratios, above) if positive else xp.maximum(ratios, below)
 
-    def coefficient(ratios: NDArray[Any], positive: bool) -> NDArray[Any]:
+    def coefficient(ratios: Any, positive: bool) -> Any:
         open_side = ratios <= above if positive else ratios >= below
-        return np.asarray(np.where(open_side, ratios, 0 * ratios))
+        return namespace(ratios).where(open_side, ratios, 0 * ratios)
 
     return Gate(
         name=name or f"clip {level}", level=level, surrogate=surrogate, coefficient=coefficient
@@ -123,15 +126,15 @@ def soft_gate(positive_temperature: float = 1.0, negative_temperature: float = 1
         if value == 0:
             raise ValueError(f"{name} is 0; expected a positive number")
 
-    def surrogate(ratios: FloatArray, positive: bool) -> FloatArray:
+    def surrogate(ratios: Any, positive: bool) -> Any:
         tau = temperatures[positive]
         half = 0.5 * tau * (ratios - 1.0)
         # The sigmoid in its overflow-free form (1 + tanh(x / 2)) / 2.
-        return np.asarray(2.0 / tau * (1.0 + np.tanh(half)))
+        return 2.0 / tau * (1.0 + namespace(ratios).tanh(half))
 
-    def coefficient(ratios: FloatArray, positive: bool) -> FloatArray:
+    def coefficient(ratios: Any, positive: bool) -> Any:
         half = 0.5 * temperatures[positive] * (ratios - 1.0)
-        return np.asarray(ratios * (1.0 - np.tanh(half) ** 2))
+        return ratios * (1.0 - namespace(ratios).tanh(half) ** 2)
 
     return Gate(name="soft gate", level="token", surrogate=surrogate, coefficient=coefficient)
 
