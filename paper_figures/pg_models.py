@@ -52,7 +52,7 @@ METHODS = {
     "optimal": Method("optimal baseline", 6, 0),
     "coordinate": Method("optimal by coordinate", 6, 5),
     "oblr": Method("OBLR", 2, 2),
-    "oblr-own": Method("OBLR, own sample in", 2, 6),
+    "oblr-own": Method("OBLR, own sample in", 2, 3),
     "oblr-po": Method("OBLR-PO", 2, 0),
     "mean-snr": Method("group mean, SNR step", 4, 4),
     "rloo-snr": Method("leave-one-out, SNR step", 0, 4),
