@@ -169,7 +169,7 @@ def findings(rows: plotting.Rows) -> str:
     for gate in ("gspo", "ppo", "sapo"):
         half = [r["divergence"] for r in ascent if r["gate"] == gate and r["along"] < 0.5]
         least = min(r["along"] for r in ascent if r["gate"] == gate)
-        since = f"less than half from {min(half):.1g} nats on" if half else "never less than half"
+        since = f"less than half from {min(half):.1g} on" if half else "never less than half"
         lost.append(f"{pg_models.METHODS[gate].title} leaves {since} (least {least:.2f})")
     unbiased = max(r["bias"] for r in rows if r["gate"] == "ratio")
     return (
@@ -183,15 +183,15 @@ FIGURE = Figure(
     name="off-policy-bias",
     title="Gates of the ratio, off policy",
     caption="Exact bias, standard deviation and root-mean-square error, over the length of the "
-    "gradient of J at the policy, of the left-out advantages of groups of "
-    f"{GROUP} responses drawn by a behaviour policy, weighed by each gate. Responses are three "
-    f"tokens long, rewards depend on their number of 1s, and J is about {BEHAVIOUR:g} at the behaviour; "
-    "the horizontal axis is the Kullback-Leibler divergence of the policy from it. Above, the "
-    "policy has moved along gradient flow, as it does when several steps are taken on a batch; "
-    "below, in a random direction. GSPO's estimate is multiplied by the length that its gradient "
-    "divides by. The ratio of whole responses has no bias, so that it is not drawn in (a) and (d); "
-    "ratios of tokens alone have one even without a clip. A clip takes out the responses that have "
-    "moved the way of their advantage, and with them the part of the estimate along the gradient.",
+    f"gradient of J at the policy, of the left-out advantages of groups of {GROUP} responses "
+    "drawn by a behaviour policy, weighed by each gate. Responses are three tokens long, rewards "
+    f"depend on their number of 1s, and J is about {BEHAVIOUR:g} at the behaviour; the horizontal "
+    "axis is the Kullback-Leibler divergence of the policy from it. Above, the policy has moved "
+    "along gradient flow, as it does when several steps are taken on a batch; below, in a random "
+    "direction. GSPO's estimate is multiplied by the length that its gradient divides by. The "
+    "ratio of whole responses has no bias, so that it is not drawn in (a) and (d); ratios of "
+    "tokens alone have one even without a clip. A clip takes out the responses that have moved "
+    "the way of their advantage, and with them the part of the estimate along the gradient.",
     source="Schulman et al. (2017); Zheng et al. (2025); Gao et al. (2025)",
     draw=draw,
     settings=SETTINGS,
