@@ -77,15 +77,15 @@ def policy_gradient(
     Source: Agarwal et al. (2021), Theorems 4.1 and 5.1.
     """
     check_discounted(mdp)
-    steps = _steps(step, iterations)
-    start = _initial_policy(mdp, initial_policy)
+    steps = as_steps(step, iterations)
+    start = start_policy(mdp, initial_policy)
     if parametrisation == "softmax":
-        parameters = KL.coordinates(_positive(start, mdp, "initial_policy"))
+        parameters = KL.coordinates(check_positive(start, mdp, "initial_policy"))
 
         def climb(theta: FloatArray, q: FloatArray, k: int) -> FloatArray:
             return np.asarray(theta + steps[k] * _softmax_gradient(mdp, softmax(theta), q))
 
-        return _optimise(mdp, parameters, softmax, climb, iterations, None)
+        return run_ascent(mdp, parameters, softmax, climb, iterations, None)
     if parametrisation != "direct":
         raise ValueError(f"parametrisation is {parametrisation!r}; expected 'softmax' or 'direct'")
 
@@ -93,7 +93,7 @@ def policy_gradient(
         raised = policy + steps[k] * _direct_gradient(mdp, policy, q)
         return project_simplex(np.where(mdp.available, raised, -np.inf))
 
-    return _optimise(mdp, start, EUCLIDEAN.distribution, climb_projected, iterations, None)
+    return run_ascent(mdp, start, EUCLIDEAN.distribution, climb_projected, iterations, None)
 
 
 def natural_policy_gradient(
@@ -122,7 +122,7 @@ def natural_policy_gradient(
     Source: Agarwal et al. (2021), Theorem 5.3; Cen et al. (2022), Theorem 1.
     """
     check_discounted(mdp)
-    steps = _steps(step, iterations)
+    steps = as_steps(step, iterations)
     weight = _weight(regularisation)
     check_range(steps.max(), "step", 0.0, (1.0 - mdp.discount) / weight if weight else np.inf)
     keeps = np.maximum(1.0 - steps * weight / (1.0 - mdp.discount), 0.0)
@@ -153,7 +153,7 @@ def mirror_descent(
     Source: Xiao (2022), section 4; Lan (2023), Algorithm 1.
     """
     check_discounted(mdp)
-    steps = _steps(step, iterations)
+    steps = as_steps(step, iterations)
     mirror, weight = mirror_map(divergence), _weight(regularisation)
     keeps = 1.0 / (1.0 + steps * weight)
     return _mirror(mdp, mirror, steps * keeps, keeps, initial_policy, weight, reference)
@@ -210,11 +210,11 @@ def _mirror(
     weight: float,
     reference: Any,
 ) -> PolicyOptimisation:
-    start = _initial_policy(mdp, initial_policy)
-    anchor = _initial_policy(mdp, reference)
+    start = start_policy(mdp, initial_policy)
+    anchor = start_policy(mdp, reference)
     if mirror is KL:
-        _positive(start, mdp, "initial_policy")
-        _positive(anchor, mdp, "reference")
+        check_positive(start, mdp, "initial_policy")
+        check_positive(anchor, mdp, "reference")
     anchor_coordinates = mirror.coordinates(anchor)
 
     def climb(current: FloatArray, q: FloatArray, k: int) -> FloatArray:
@@ -222,10 +222,10 @@ def _mirror(
 
     regulariser = Regulariser(mirror, weight, anchor) if weight else None
     state = mirror.coordinates(start)
-    return _optimise(mdp, state, mirror.distribution, climb, len(gains), regulariser)
+    return run_ascent(mdp, state, mirror.distribution, climb, len(gains), regulariser)
 
 
-def _optimise(
+def run_ascent(
     mdp: DiscountedMDP,
     state: FloatArray,
     distribution: Callable[[FloatArray], FloatArray],
@@ -256,7 +256,8 @@ def _optimise(
     return PolicyOptimisation(policy, evaluation, optimum, values, best - Bounds(lower, upper))
 
 
-def _steps(step: ArrayLike, iterations: int) -> FloatArray:
+def as_steps(step: ArrayLike, iterations: int) -> FloatArray:
+    """Validate a step, a number or one per iteration, and return it as (iterations,)."""
     check_positive_integer(iterations, "iterations")
     steps = as_float_array(step, "step")
     if steps.ndim:
@@ -271,14 +272,15 @@ def _weight(regularisation: float) -> float:
     return check_range(regularisation, "regularisation", 0.0, np.inf, include_high=False)
 
 
-def _initial_policy(mdp: DiscountedMDP, policy: Any) -> FloatArray:
+def start_policy(mdp: DiscountedMDP, policy: Any) -> FloatArray:
+    """Return a valid policy as rows (S, A), the uniform one over available actions for None."""
     if policy is None:
         mask = mdp.available.astype(np.float64)
         return np.asarray(mask / mask.sum(axis=1, keepdims=True))
     return as_policy(policy, mdp.available)
 
 
-def _positive(policy: FloatArray, mdp: DiscountedMDP, name: str) -> FloatArray:
+def check_positive(policy: FloatArray, mdp: DiscountedMDP, name: str) -> FloatArray:
     """Refuse a policy without full support, which multiplicative steps could never widen."""
     missing = np.argwhere(mdp.available & (policy == 0))
     if len(missing):
