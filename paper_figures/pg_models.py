@@ -65,10 +65,10 @@ METHODS = {
     "dapo": Method("DAPO's token mean", 1, 6),
     "gspo": Method("GSPO's clip", 3, 1),
     "sapo": Method("SAPO's gate", 2, 4),
-    "ppo": Method("PPO's clip", 1, 2),
-    "ratio": Method("ratio of responses", 6, 0),
+    "ppo": Method("PPO's clip", 1, 4),
+    "ratio": Method("ratio of responses", 6, 7),
     "token-ratio": Method("ratios of tokens", 5, 5),
-    "stale": Method("no correction", 7, 3),
+    "stale": Method("no correction", 7, 6),
 }
 """One look for a method in all figures: related methods share a colour and differ in the line."""
 
