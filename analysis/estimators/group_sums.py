@@ -19,10 +19,11 @@ from rltheory.analysis.estimators.weights import Estimator, Group
 
 
 class GroupSums(NamedTuple):
-    """Coefficients of one prompt's moments, over the blocks of `vectors`, each of n rows.
+    """One prompt's mean and covariance in terms of the blocks of `vectors`, each of n rows.
 
-    first: list of (n,) weights of the mean; single: list of (n,) weights of h h^T; factors: (K, k)
-    vectors and pairs: (K, K) their coefficients.
+    first: list of (n,), the mean is the sum of first[i] times row i. single: list of (n,),
+    weights of h h^T; factors: (K, k) vectors and pairs: (K, K) the coefficients of their products;
+    the covariance is the sum of both.
     """
 
     first: list[NDArray[Any]]
@@ -34,9 +35,10 @@ class GroupSums(NamedTuple):
 def known_group(outcomes: Outcomes) -> Group:
     """Return what a group may read, for every outcome, arrays (n,)."""
     prompt = outcomes.prompt_of
+    ratios = outcomes.ratios
     return Group(
         rewards=outcomes.rewards,
-        squared_norms=outcomes.squared_norms,
+        squared_norms=ratios * ratios * outcomes.squared_norms,
         lengths=outcomes.lengths,
         value=outcomes.values[prompt],
         optimal=optimal_baselines(outcomes)[prompt],
@@ -48,11 +50,8 @@ def weighted_vectors(estimator: Estimator, outcomes: Outcomes) -> Sequence[Any]:
     """Return the tables h (n, k) for positive and negative weights; one if they are the same."""
     if estimator.vectors is not None:
         return (estimator.vectors(outcomes),)
-    if outcomes.behaviour is None and estimator.gate.level != "geometric":
-        # Every gate is 1 on policy; only a mean over choices divides by the length.
-        return (outcomes.scores,)
-    signs = (True, False) if estimator.gate.signed else (True,)
-    return tuple(estimator.gate.vectors(outcomes, positive) for positive in signs)
+    gate = estimator.gate
+    return tuple(gate.vectors(outcomes, positive) for positive in gate.signs(outcomes))
 
 
 def closed_sums(
@@ -67,24 +66,26 @@ def closed_sums(
     there = span(outcomes, prompt)
     p = outcomes.drawn[there]
     assert estimator.pairwise is not None
-    own, others = (array[there] / size for array in estimator.pairwise(known, size))
-    b1, b2 = p @ others, p @ (others * others)
-    more, rest = size - 1, size - 2
-    first = size * p * (own - more * b1)
-    single = size * p * (own * own - 2 * more * b1 * own + more * b2 + more * rest * b1 * b1)
+    pair = estimator.pairwise(known, size)
+    more = size - 1
+    # Centred, so that the others' sum has mean 0: simpler, and free of cancellation.
+    mean = p @ pair.others[there]
+    others = (pair.others[there] - mean) / size
+    own = (pair.own[there] - more * mean) / size
+    noise = p @ (others * others)
+    first = size * p * own
+    single = size * p * (own * own + more * noise)
     table = vectors[0][there]
     factors = np.stack([total(p * f, table) for f in (1 + 0 * own, own, others, own * others)])
-    # The product of two different members' weights, the sum B of the other `rest` included.
     one, a, b, ab = range(4)
-    b_sum, b_square = rest * b1, rest * b2 + rest * (rest - 1) * b1 * b1
     pairs = np.zeros((4, 4), dtype=p.dtype)
-    pairs[a, a] = 1
-    pairs[b, b] = 1
-    pairs[one, one] = b_square
-    pairs[ab, one] = pairs[one, ab] = -1
-    pairs[a, one] = pairs[one, a] = -b_sum
-    pairs[b, one] = pairs[one, b] = b_sum
-    return GroupSums([first], [single], factors, size * more * pairs)
+    # For two members the product of weights, (a_i - b_j - rest)(a_j - b_i - rest), less the
+    # product of the means, which are size * E a h.
+    pairs[a, a] = -size
+    pairs[b, b] = size * more
+    pairs[one, one] = size * more * (size - 2) * noise
+    pairs[ab, one] = pairs[one, ab] = -size * more
+    return GroupSums([first], [single], factors, pairs)
 
 
 def enumerated_sums(
@@ -98,24 +99,13 @@ def enumerated_sums(
     """Moments by all multisets of types; key t + c * sign for type t of c and the weight's sign."""
     there = span(outcomes, prompt)
     p = outcomes.drawn[there]
-    batch = estimator.scope == "batch"
-    labels = [getattr(known, name)[there] for name in estimator.labels]
-    if batch:
-        labels += [getattr(known, name)[there] for name in ("value", "optimal", "greedy")]
-    types = types_of(labels, p)
+    types = types_of([getattr(known, name)[there] for name in estimator.labels], p)
     c, signs = len(types.first), len(vectors)
     keys = c * signs
-    alpha, first, beta = (np.zeros(shape, dtype=p.dtype) for shape in (keys, keys, (keys, keys)))
+    alpha, first = np.zeros(keys, dtype=p.dtype), np.zeros(keys, dtype=p.dtype)
+    beta = np.zeros((keys, keys) if size > 1 else (0, 0), dtype=p.dtype)
     for members, probabilities in enumerate_groups(types, size):
-        chosen = types.first[members] + there.start
-        once = slice(None) if batch else slice(0, 1)
-        group = Group(
-            known.rewards[chosen],
-            known.squared_norms[chosen],
-            known.lengths[chosen],
-            *(getattr(known, name)[chosen[:, once]] for name in ("value", "optimal", "greedy")),
-        )
-        weights = estimator.weights(group)
+        weights = estimator.weights(_read(estimator, known, types.first[members] + there.start))
         key = members + c * (weights < 0) if signs > 1 else members
         _accumulate(alpha, key, probabilities[:, None] * weights * weights)
         _accumulate(first, key, probabilities[:, None] * weights)
@@ -124,16 +114,28 @@ def enumerated_sums(
                 product = probabilities * weights[:, i] * weights[:, j]
                 _accumulate(beta.reshape(-1), key[:, i] * keys + key[:, j], product)
     drawn = np.flatnonzero(types.of >= 0)
-    masses = np.ones_like(p)
+    masses = np.zeros_like(p)
     masses[drawn] = p[drawn] / types.masses[types.of[drawn]]
-    masses[types.of < 0] = 0 * masses[types.of < 0]
     share = [masses * alpha[types.of + c * s] for s in range(signs)]
     lead = [masses * first[types.of + c * s] for s in range(signs)]
     member = sparse.csr_array(
         (np.ones(len(drawn)), (types.of[drawn], drawn)), shape=(c, len(p)), dtype=float
     )
+    if size == 1:
+        # No pairs: the mean itself is all that is taken off.
+        mean = sum(total(f, v[there]) for f, v in zip(lead, vectors, strict=True))
+        return GroupSums(lead, share, np.asarray(mean)[None], np.full((1, 1), -1, dtype=p.dtype))
     factors = np.concatenate([_type_means(member, types, masses, v[there]) for v in vectors])
-    return GroupSums(lead, share, factors, beta + beta.T)
+    return GroupSums(lead, share, factors, beta + beta.T - np.multiply.outer(first, first))
+
+
+def _read(estimator: Estimator, known: Group, chosen: NDArray[Any]) -> Group:
+    """Return groups of outcomes (B, G) with the fields that the estimator reads."""
+    fields = {name: getattr(known, name)[chosen] for name in (*estimator.labels, "rewards")}
+    if estimator.scope == "prompt":
+        for name in ("value", "optimal", "greedy"):
+            fields[name] = getattr(known, name)[chosen[:, :1]]
+    return Group(**fields)
 
 
 def _type_means(member: Any, types: Types, masses: NDArray[Any], table: Any) -> NDArray[Any]:
@@ -149,10 +151,7 @@ def _type_means(member: Any, types: Types, masses: NDArray[Any], table: Any) -> 
 
 
 def _accumulate(totals: NDArray[Any], keys: NDArray[Any], values: NDArray[Any]) -> None:
-    if totals.dtype == object:
-        np.add.at(totals, keys.ravel(), values.ravel())
-    else:
-        totals += np.bincount(keys.ravel(), values.ravel(), minlength=len(totals))
+    np.add.at(totals, keys.ravel(), values.ravel())
 
 
 def span(outcomes: Outcomes, prompt: int) -> slice:

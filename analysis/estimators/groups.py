@@ -7,8 +7,7 @@ of c types, each with its multinomial probability.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations_with_replacement, islice
-from math import comb, factorial
+from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +18,8 @@ from rltheory.analysis.arrays import IntArray
 MOST_MULTISETS = 3 * 10**6
 """Enumerations of more groups than this are refused."""
 
-_CHUNK = 2**16
+_CHUNK = 2**20
+"""Members of the groups that are held at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,26 +70,36 @@ def enumerate_groups(types: Types, size: int) -> Iterator[Groups]:
             f"group_size {size} makes {count} groups of {len(types.first)} types to enumerate, "
             f"at most {MOST_MULTISETS} are; give smaller groups or fewer different rewards"
         )
-    exact = types.masses.dtype == object
-    arranged = np.array([factorial(i) for i in range(size + 1)], dtype=object if exact else float)
-    draws = combinations_with_replacement(range(len(types.first)), size)
-    while True:
-        flat = np.fromiter(
-            (t for members in islice(draws, _CHUNK) for t in members), dtype=np.int64
-        )
-        if not len(flat):
-            return
-        members = flat.reshape(-1, size)
-        yield Groups(members, _probabilities(types, members, arranged))
+    chunk = max(1, _CHUNK // size)
+    for start in range(0, count, chunk):
+        members = _unranked(np.arange(start, min(start + chunk, count)), len(types.first), size)
+        yield Groups(members, _probabilities(types, members))
 
 
-def _probabilities(types: Types, members: IntArray, factorials: NDArray[Any]) -> NDArray[Any]:
+def _unranked(ranks: IntArray, types: int, size: int) -> IntArray:
+    """Return the multisets of these ranks in lexicographic order, (B, size), each sorted."""
+    members = np.empty((len(ranks), size), dtype=np.int64)
+    least = np.zeros(len(ranks), dtype=np.int64)
+    for i in range(size):
+        rest = size - i - 1
+        # before[v]: how many multisets of rest + 1 members have their least member below v.
+        before = np.cumsum([0] + [comb(types - v + rest - 1, rest) for v in range(types)])
+        ranks = ranks + before[least]
+        least = np.searchsorted(before, ranks, side="right") - 1
+        ranks = ranks - before[least]
+        members[:, i] = least
+    return members
+
+
+def _probabilities(types: Types, members: IntArray) -> NDArray[Any]:
     """Multinomial probabilities (B,): G! over the factorials of the runs, times all masses."""
-    size = members.shape[1]
-    probabilities = factorials[size] * np.prod(types.masses[members], axis=1)
     run = np.ones(len(members), dtype=np.int64)
-    for i in range(1, size):
-        run = np.where(members[:, i] == members[:, i - 1], run + 1, 1)
-        # A run of length k divides by 2 * 3 * ... * k as it grows.
-        probabilities = probabilities / (run if factorials.dtype != object else run.astype(object))
-    return np.asarray(probabilities)
+    exact = types.masses.dtype == object
+    total: Any = 1 if exact else 0.0
+    for i in range(members.shape[1]):
+        if i:
+            run = np.where(members[:, i] == members[:, i - 1], run + 1, 1)
+        # As i + 1 makes the factorial of G, a run of length k divides by 2 * 3 * ... * k.
+        factor = types.masses[members[:, i]] * (i + 1) / (run.astype(object) if exact else run)
+        total = total * factor if exact else total + np.log(factor)
+    return np.asarray(total if exact else np.exp(total))

@@ -1,10 +1,10 @@
 r"""Exact mean and covariance of policy-gradient estimators on finite outcomes.
 
-For each prompt the second moment of sum_i w_i h_i over groups of G splits into a sum over single
+For each prompt the covariance of sum_i w_i h_i over groups of G splits into a sum over single
 responses and one over pairs of types,
-    E = sum_i p_i alpha(i) h_i h_i^T + sum_{c, c'} beta(c, c') mu_c mu_c'^T,
+    Cov = sum_i p_i alpha(i) h_i h_i^T + sum_{c, c'} beta(c, c') mu_c mu_c'^T,
 with mu_c the mean of h within type c, alpha and beta from the enumeration of multisets of types
-(`group_sums.py`); where weights are `Pairwise`, alpha and beta have closed forms for every G.
+(`group_sums.py`); where weights are `Pairwise`, they have closed forms for every G.
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,9 @@ from rltheory.analysis.estimators.sampling_model import SamplingModel
 from rltheory.analysis.estimators.weights import Estimator, estimator_of
 
 Method = Literal["auto", "closed", "enumerate"]
+
+MOST_PARAMETERS = 2**14
+"""Whole covariances of more parameters are refused (2 GiB)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +98,15 @@ def estimator_moments(
 
     model: outcomes, or a SamplingModel with `parameters` (k,) and, off policy, the parameters
     `behaviour` (k,) that responses are drawn with. estimator: a record or a name.
-    covariance: whether to return the whole (k, k) matrix. method: "closed" needs an estimator
+    covariance: whether to return the whole (k, k) matrix; for k above 16,384 it must be False.
+    method: "closed" needs an estimator
     that is `pairwise` and whose gate ignores signs; "enumerate" counts multisets of types; "auto"
     takes the first if it can.
 
     Outcomes of Fractions give Fractions; estimators with a square root refuse them (TypeError).
-    Raises ValueError for a group that is too small, too many groups to enumerate, or an unknown
-    estimator or method.
+    Floats are exact but for rounding, about 1e-15 of the terms that are summed.
+    Raises ValueError for a group that is too small, too many groups to enumerate, an unknown
+    estimator or method, or moments that no float can hold.
     """
     chosen = estimator_of(estimator)
     outcomes = _outcomes(model, parameters, behaviour)
@@ -112,23 +117,55 @@ def estimator_moments(
             f"estimator {chosen.name!r} takes square roots, which are no Fractions; "
             "give the outcomes as floats"
         )
-    closed = chosen.pairwise is not None and chosen.normalisation == "group"
-    closed = closed and (not chosen.gate.signed or outcomes.behaviour is None)
     if method not in ("auto", "closed", "enumerate"):
         raise ValueError(f"method is {method!r}; expected 'auto', 'closed' or 'enumerate'")
-    if method == "closed" and not closed:
-        raise ValueError(f"estimator {chosen.name!r} has no closed form here; enumerate")
-    closed = closed and method != "enumerate"
+    if covariance and outcomes.scores.shape[1] > MOST_PARAMETERS:
+        raise ValueError(
+            f"the covariance of {outcomes.scores.shape[1]} parameters is larger than memory "
+            f"should hold (at most {MOST_PARAMETERS}); give covariance=False"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _moments(chosen, outcomes, size, prompts, covariance, method)
+    if not (outcomes.exact or np.isfinite(found.variance)):
+        raise ValueError(
+            "the moments overflow; rewards, scores or ratios of policy to behaviour are too large"
+        )
+    return found
+
+
+def _moments(
+    estimator: Estimator,
+    outcomes: Outcomes,
+    size: int,
+    prompts: int,
+    covariance: bool,
+    method: Method,
+) -> Moments:
     known = known_group(outcomes)
     gradient = outcomes.gradient
-    if chosen.scope == "batch":
+    if estimator.scope == "batch":
         outcomes = outcomes.as_one_prompt()
-    vectors = weighted_vectors(chosen, outcomes)
+    vectors = weighted_vectors(estimator, outcomes)
+    closed = (
+        estimator.pairwise is not None and estimator.normalisation == "group" and len(vectors) == 1
+    )
+    if method == "closed" and not closed:
+        raise ValueError(f"estimator {estimator.name!r} has no closed form here; enumerate")
+    closed = closed and method != "enumerate"
+    sums = closed_sums if closed else enumerated_sums
     prompt_sums = [
-        (closed_sums if closed else enumerated_sums)(chosen, outcomes, known, vectors, x, size)
-        for x in range(len(outcomes.weights))
+        sums(estimator, outcomes, known, vectors, x, size) for x in range(len(outcomes.weights))
     ]
-    return _combined(outcomes, vectors, prompt_sums, gradient, prompts, covariance, closed)
+    mean, variances, between, whole = _combined(outcomes, vectors, prompt_sums, covariance)
+    return Moments(
+        mean=mean,
+        gradient=gradient,
+        variances=variances / prompts,
+        covariance=None if whole is None else whole / prompts,
+        within=(variances.sum() - between) / prompts,
+        between=between / prompts,
+        method="closed" if closed else "enumerate",
+    )
 
 
 def _outcomes(
@@ -149,11 +186,9 @@ def _combined(
     outcomes: Outcomes,
     vectors: Sequence[Any],
     prompt_sums: Sequence[GroupSums],
-    gradient: NDArray[Any],
-    prompts: int,
     covariance: bool,
-    closed: bool,
-) -> Moments:
+) -> tuple[NDArray[Any], NDArray[Any], Any, NDArray[Any] | None]:
+    """Return mean, variances, the trace between prompts, and the covariance, of one prompt."""
     weights = outcomes.weights
     means = np.stack(
         [
@@ -166,26 +201,22 @@ def _combined(
         np.concatenate([d * s.single[i] for d, s in zip(weights, prompt_sums, strict=True)])
         for i in range(len(vectors))
     ]
-    second = sum(_squares(w, v) for w, v in zip(singles, vectors, strict=True))
-    for d, s in zip(weights, prompt_sums, strict=True):
-        second = second + d * (s.factors * (s.pairs @ s.factors)).sum(axis=0)
-    variances = (second - mean * mean) / prompts
-    between = weights @ (means * means).sum(axis=1) - mean @ mean
-    whole: NDArray[Any] | None = None
-    if covariance:
-        whole = np.asarray(sum(_gram(w, v) for w, v in zip(singles, vectors, strict=True)))
-        for d, s in zip(weights, prompt_sums, strict=True):
-            whole = whole + s.factors.T @ (d * s.pairs @ s.factors)
-        whole = (whole - np.outer(mean, mean)) / prompts
-    return Moments(
-        mean=mean,
-        gradient=gradient,
-        variances=variances,
-        covariance=whole,
-        within=variances.sum() - between / prompts,
-        between=between / prompts,
-        method="closed" if closed else "enumerate",
+    # Means of prompts are pairs of their own: of what they are away from the mean, weighted.
+    away = means - mean
+    left = np.concatenate([*(s.factors for s in prompt_sums), away])
+    right = np.concatenate(
+        [
+            *(d * (s.pairs @ s.factors) for d, s in zip(weights, prompt_sums, strict=True)),
+            weights[:, None] * away,
+        ]
     )
+    variances = (left * right).sum(axis=0)
+    variances = variances + sum(_squares(w, v) for w, v in zip(singles, vectors, strict=True))
+    between = (weights[:, None] * away * away).sum()
+    if not covariance:
+        return mean, variances, between, None
+    whole = left.T @ right + sum(_gram(w, v) for w, v in zip(singles, vectors, strict=True))
+    return mean, variances, between, np.asarray(whole)
 
 
 def _squares(weights: NDArray[Any], table: Any) -> NDArray[Any]:

@@ -17,10 +17,16 @@ from rltheory.analysis.arrays import (
     as_float_array,
     check_distributions,
     check_finite,
-    check_shape,
+    check_magnitude,
     read_only,
 )
-from rltheory.analysis.estimators.outcomes import Choices, Outcomes
+from rltheory.analysis.estimators.backends import jax_module, namespace
+from rltheory.analysis.estimators.outcomes import (
+    Choices,
+    Outcomes,
+    checked_integers,
+    checked_starts,
+)
 from rltheory.analysis.estimators.parametrisations import Parametrisation, parametrisation_of
 from rltheory.analysis.simplex import log_softmax
 
@@ -52,17 +58,19 @@ class SamplingModel:
         check_finite(rewards, "rewards")
         n = len(rewards)
         weights = as_float_array(self.weights, "weights", (None,))
+        if not len(weights):
+            raise ValueError("weights is empty; expected at least one prompt")
         check_distributions(weights, "weights")
-        starts = np.asarray(self.starts, dtype=np.int64)
-        check_shape(starts, "starts", (len(weights) + 1,))
-        if np.any(np.diff(starts) < 1) or starts[0] != 0 or starts[-1] != n:
-            raise ValueError(
-                f"starts is {starts.tolist()}; expected increasing integers from 0 to {n}"
+        starts = checked_starts(self.starts, len(weights), n)
+        rows = checked_integers(self.rows, "rows", (n, None))
+        actions = checked_integers(self.actions, "actions", rows.shape)
+        if not rows.size:
+            raise ValueError(f"rows has shape {rows.shape}; expected at least one choice")
+        if not isinstance(self.parametrisation, Parametrisation):
+            raise TypeError(
+                "parametrisation must be a Parametrisation; "
+                f"got {type(self.parametrisation).__name__}"
             )
-        rows = np.asarray(self.rows, dtype=np.int64)
-        actions = np.asarray(self.actions, dtype=np.int64)
-        check_shape(rows, "rows", (n, None))
-        check_shape(actions, "actions", rows.shape)
         policy = self.parametrisation
         for array, name, end in ((rows, "rows", policy.rows), (actions, "actions", policy.actions)):
             if array.min() < -1 or array.max() >= end:
@@ -107,27 +115,35 @@ class SamplingModel:
 
     def policy(self, parameters: FloatArray) -> FloatArray:
         """Return the probabilities (R, V) of the actions of each row."""
-        return np.exp(log_softmax(self.parametrisation.logits(self._point(parameters))))
+        return np.asarray(np.exp(log_softmax(self.parametrisation.logits(self._point(parameters)))))
 
-    def value(self, parameters: FloatArray) -> float:
-        """Return the objective J, the expected reward."""
-        probabilities = self._probabilities(log_softmax(self._logits(parameters)))
-        return float((self.weights[self.prompt_of] * probabilities) @ self.rewards)
+    def value(self, parameters: Any) -> Any:
+        """Return the objective J, the expected reward, of parameters (k,).
+
+        A float, or a number of JAX for an array of JAX, so that J can be differentiated.
+        """
+        probabilities = self._probabilities(self._logs(parameters))
+        value = (self.weights[self.prompt_of] * probabilities) @ self.rewards
+        return float(value) if namespace(value) is np else value
 
     def at(self, parameters: FloatArray, *, behaviour: FloatArray | None = None) -> Outcomes:
         """Return all outcomes of the policy with these parameters (k,).
 
         behaviour: parameters (k,) of the policy that draws the responses, the same by default.
-        Raises ValueError if parameters do not have the shape (k,) or are not finite.
+        Raises ValueError if parameters do not have the shape (k,) or are not finite, or if a
+        ratio of the two policies is beyond what a float can square.
         """
         point = self._point(parameters)
-        logs = log_softmax(self._logits(parameters))
+        logs = np.asarray(self._logs(point))
         ratios = np.ones(self.rows.shape)
         drawn = None
         if behaviour is not None:
-            others = log_softmax(self._logits(behaviour, "behaviour"))
-            ratios = np.where(self.rows >= 0, np.exp((logs - others)[self.rows, self.actions]), 1.0)
-            drawn = self._probabilities(others)
+            others = np.asarray(self._logs(self._point(behaviour, "behaviour")))
+            with np.errstate(over="ignore"):
+                ratios = np.exp((logs - others)[self.rows, self.actions])
+            ratios = np.where(self.rows >= 0, ratios, 1.0)
+            check_magnitude(float(ratios.max()), "ratios of the policy to the behaviour are")
+            drawn = np.asarray(self._probabilities(others))
         choices = Choices(
             parametrisation=self.parametrisation,
             parameters=point,
@@ -137,7 +153,7 @@ class SamplingModel:
             ratios=ratios,
         )
         return Outcomes(
-            probabilities=self._probabilities(logs),
+            probabilities=np.asarray(self._probabilities(logs)),
             scores=choices.scores(np.ones(self.rows.shape)),
             rewards=self.rewards,
             weights=self.weights,
@@ -148,18 +164,23 @@ class SamplingModel:
             choices=choices,
         )
 
-    def _logits(self, parameters: FloatArray, name: str = "parameters") -> FloatArray:
-        return np.asarray(self.parametrisation.logits(self._point(parameters, name)))
+    def _logs(self, parameters: Any) -> Any:
+        """Return the logarithms (R, V) of the probabilities, as an array of NumPy or JAX."""
+        if namespace(parameters) is np:
+            return log_softmax(self.parametrisation.logits(self._point(parameters)))
+        logits = self.parametrisation.logits(parameters)
+        return jax_module().nn.log_softmax(logits)
 
     def _point(self, parameters: FloatArray, name: str = "parameters") -> FloatArray:
         point = as_float_array(parameters, name, (self.size,))
         check_finite(point, name)
         return point
 
-    def _probabilities(self, logs: FloatArray) -> FloatArray:
+    def _probabilities(self, logs: Any) -> Any:
         """Return the probabilities (n,) of responses given the prompt."""
-        chosen = np.where(self.rows >= 0, logs[self.rows, self.actions], 0.0)
-        return np.asarray(self.chances * np.exp(chosen.sum(axis=1)))
+        xp = namespace(logs)
+        chosen = xp.where(self.rows >= 0, logs[self.rows, self.actions], 0.0)
+        return self.chances * xp.exp(chosen.sum(axis=1))
 
     def _greedy(self, logs: FloatArray) -> FloatArray:
         """Return the expected rewards (m,) where every row takes its likeliest action."""

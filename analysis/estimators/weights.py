@@ -7,14 +7,17 @@ prompt), and h(y) is the score, or what a gate makes of it by the ratio and the 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rltheory.analysis.arrays import check_positive_integer, check_range
 from rltheory.analysis.estimators.backends import namespace
+from rltheory.analysis.estimators.baselines import coordinate_advantages
 from rltheory.analysis.estimators.gates import (
+    CISPO_CLIP,
+    DAPO_CLIP,
     GSPO_CLIP,
     PPO_CLIP,
     SAPO_GATE,
@@ -30,10 +33,11 @@ Scope = Literal["prompt", "batch"]
 class Group(NamedTuple):
     """What weight functions may read of G responses to a prompt; arrays of NumPy or JAX.
 
-    rewards, squared_norms (of the scores), lengths: (..., G).
+    rewards, squared_norms (of the scores; off policy times the squared ratio), lengths: (..., G).
     value, optimal, greedy: (..., 1) what is known of the prompt: its expected reward, its
     variance-optimal baseline and the reward of its greedy response. With the scope "batch" a group
-    runs across prompts and these are (..., G).
+    runs across prompts and these are (..., G). What an estimator does not say it reads may be
+    None, but for the rewards.
     """
 
     rewards: Any
@@ -60,13 +64,16 @@ class Estimator:
 
     advantages(group): (..., G), equivariant under a permutation of the group.
     pairwise(group, G): the same as a `Pairwise`, where it has that form, of entries taken alone.
-    reads: names of the fields of `Group` that vary within a group and that it looks at.
+    reads: names of the fields of `Group` that it looks at.
     normalisation: what the sum is divided by: the size of the "group", that and the length of
     each "response" (GRPO), or the number of "token"s of the group (DAPO).
     gate: off-policy weights. scope: whether a group holds responses to one "prompt" or runs
     across the "batch". rational: whether Fractions stay Fractions. smallest: the least group.
-    vectors(outcomes): (n, k), replaces the scores where an estimator is more than a weight.
-    source: author, year, number in the work.
+    vectors(outcomes): (n, k), replaces the gated scores where an estimator is more than a weight.
+    source: author, year, place in the work.
+
+    Raises ValueError for unknown names of fields, normalisations or scopes, TypeError if the gate
+    is none.
     """
 
     name: str
@@ -81,6 +88,18 @@ class Estimator:
     rational: bool = True
     smallest: int = 1
     vectors: Callable[[Outcomes], Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in (("normalisation", Normalisation), ("scope", Scope)):
+            if getattr(self, name) not in get_args(known):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; expected one of {get_args(known)}"
+                )
+        strange = set(self.reads) - set(Group._fields)
+        if strange:
+            raise ValueError(f"reads names {sorted(strange)}; expected names of {Group._fields}")
+        if not isinstance(self.gate, Gate):
+            raise TypeError(f"gate must be a Gate; got {type(self.gate).__name__}")
 
     def weights(self, group: Group) -> Any:
         """Return the weight (..., G) of each response: its advantage, normalised."""
@@ -110,12 +129,19 @@ class Estimator:
         return read
 
 
+def _all(array: Any) -> Any:
+    """Return the sum of the entries of (..., G), (..., 1)."""
+    return array.sum(axis=-1, keepdims=True)
+
+
 def _others(array: Any) -> Any:
     """Return for each entry of (..., G) the sum of the others."""
-    return array.sum(axis=-1, keepdims=True) - array
+    # No difference of sums: next to a large entry small ones would drown in its rounding.
+    size = array.shape[-1]
+    return array @ (1 - np.eye(size, dtype=np.int64))
 
 
-def _minus(baseline: Callable[[Group], Any]) -> dict[str, Any]:
+def _minus(baseline: Callable[[Group], Any], *reads: str) -> dict[str, Any]:
     """Return the fields of an estimator whose baseline does not depend on the group."""
 
     def advantages(group: Group) -> Any:
@@ -125,17 +151,26 @@ def _minus(baseline: Callable[[Group], Any]) -> dict[str, Any]:
         own = advantages(group)
         return Pairwise(own, 0 * own)
 
-    return {"advantages": advantages, "pairwise": pairwise}
+    return {"advantages": advantages, "pairwise": pairwise, "reads": ("rewards", *reads)}
 
 
-def reinforce(baseline: float = 0.0) -> Estimator:
-    """Return REINFORCE with a constant baseline."""
+def reinforce(baseline: float | Fraction = 0.0) -> Estimator:
+    """Return REINFORCE with a constant baseline, which is read as a Fraction next to Fractions.
+
+    Raises ValueError if the baseline is not finite.
+    """
+    number = check_range(cast(float, baseline), "baseline", -np.inf, np.inf)
+    if not np.isfinite(number):
+        raise ValueError(f"baseline is {number}; expected a finite number")
+
+    def constant(group: Group) -> Any:
+        return Fraction(baseline) if group.rewards.dtype == object else number
+
     return Estimator(
         name="reinforce",
-        title="REINFORCE" if baseline == 0 else f"REINFORCE, baseline {baseline:g}",
+        title="REINFORCE" if number == 0 else f"REINFORCE, baseline {number:g}",
         source="Williams (1992), Theorem 1",
-        # A rational baseline of zero keeps Fractions what they are.
-        **_minus(lambda group: baseline if baseline else 0),
+        **_minus(constant),
     )
 
 
@@ -148,30 +183,31 @@ def _left_out_pairwise(group: Group, size: int) -> Pairwise:
     return Pairwise(group.rewards, group.rewards / (size - 1))
 
 
+def _weighted_mean(weights: Any, rewards: Any, total: Callable[[Any], Any], count: int) -> Any:
+    """Return total(weights * rewards) / total(weights), the plain mean where that is 0 / 0."""
+    mass = total(weights)
+    xp = namespace(mass)
+    weighted = total(weights * rewards) / xp.where(mass > 0, mass, mass * 0 + 1)
+    return xp.where(mass > 0, weighted, total(rewards) / count)
+
+
 def _left_out_optimal(group: Group) -> Any:
     """Subtract the average of the other rewards, weighted by the squared norms of their scores."""
-    norms = group.squared_norms
-    mass = _others(norms)
     size = group.rewards.shape[-1]
-    # Without a score among the others no baseline is better than another: take their mean.
-    plain = _others(group.rewards) / (size - 1)
-    xp = namespace(mass)
-    safe = xp.where(mass > 0, mass, mass * 0 + 1)
-    return group.rewards - xp.where(mass > 0, _others(norms * group.rewards) / safe, plain)
+    return group.rewards - _weighted_mean(group.squared_norms, group.rewards, _others, size - 1)
 
 
 def _own_optimal(group: Group) -> Any:
-    norms = group.squared_norms
-    mass = norms.sum(axis=-1, keepdims=True)
-    xp = namespace(mass)
-    weighted = (norms * group.rewards).sum(axis=-1, keepdims=True)
-    plain = group.rewards.sum(axis=-1, keepdims=True) / group.rewards.shape[-1]
-    return group.rewards - xp.where(mass > 0, weighted / xp.where(mass > 0, mass, 1), plain)
+    size = group.rewards.shape[-1]
+    return group.rewards - _weighted_mean(group.squared_norms, group.rewards, _all, size)
+
+
+def _length_weighted(group: Group) -> Any:
+    return group.rewards - _all(group.lengths * group.rewards) / _all(group.lengths)
 
 
 def _centred(group: Group) -> Any:
-    size = group.rewards.shape[-1]
-    return group.rewards - group.rewards.sum(axis=-1, keepdims=True) / size
+    return group.rewards - _all(group.rewards) / group.rewards.shape[-1]
 
 
 def standardised(epsilon: float = 0.0, *, bessel: bool = False) -> Callable[[Group], Any]:
@@ -182,24 +218,38 @@ def standardised(epsilon: float = 0.0, *, bessel: bool = False) -> Callable[[Gro
     check_range(epsilon, "epsilon", 0.0, np.inf)
 
     def advantages(group: Group) -> Any:
-        rewards = group.rewards
-        xp = namespace(rewards)
-        size = rewards.shape[-1]
-        centred = _centred(group)
-        squares = (centred * centred).sum(axis=-1, keepdims=True) / (size - 1 if bessel else size)
-        # Equal rewards leave rounding noise in the centre, which must not be divided by itself.
-        varied = rewards.max(axis=-1, keepdims=True) > rewards.min(axis=-1, keepdims=True)
-        spread = xp.sqrt(xp.where(varied, squares, 1.0)) + epsilon
-        return xp.where(varied, centred / spread, 0.0)
+        size = group.rewards.shape[-1]
+        squares_over = max(size - 1, 1) if bessel else size
+        return _standard(group.rewards, _centred(group), 1.0, squares_over, epsilon)
 
     return advantages
 
 
-def _coordinate_vectors(outcomes: Outcomes) -> NDArray[Any]:
-    from rltheory.analysis.estimators.baselines import coordinate_baselines
+def token_standardised(epsilon: float = 0.0) -> Callable[[Group], Any]:
+    """Return the advantages (r - mean) / (std + epsilon), both taken over the tokens of a group.
 
-    baselines = coordinate_baselines(outcomes)[outcomes.prompt_of]
-    return np.asarray((outcomes.rewards[:, None] - baselines) * outcomes.scores)
+    A response counts as often as it is long. Zero where all rewards agree.
+    """
+    check_range(epsilon, "epsilon", 0.0, np.inf)
+
+    def advantages(group: Group) -> Any:
+        tokens = _all(group.lengths)
+        return _standard(group.rewards, _length_weighted(group), group.lengths, tokens, epsilon)
+
+    return advantages
+
+
+def _standard(rewards: Any, centred: Any, counts: Any, total: Any, epsilon: float) -> Any:
+    """Return centred / (sqrt(sum of counts * centred^2 / total) + epsilon), 0 for equal rewards."""
+    xp = namespace(rewards)
+    span = rewards.max(axis=-1, keepdims=True) - rewards.min(axis=-1, keepdims=True)
+    # Equal rewards leave rounding noise in the centre, which must not be divided by itself.
+    varied = span > 0
+    # In units of the span squares neither overflow nor vanish.
+    span = xp.where(varied, span, 1.0)
+    unit = centred / span
+    squares = _all(counts * unit * unit) / total
+    return xp.where(varied, unit / (xp.sqrt(xp.where(varied, squares, 1.0)) + epsilon / span), 0.0)
 
 
 def grpo(epsilon: float = 0.0, *, bessel: bool = True) -> Estimator:
@@ -211,7 +261,7 @@ def grpo(epsilon: float = 0.0, *, bessel: bool = True) -> Estimator:
     return Estimator(
         name="grpo",
         title="GRPO",
-        source="Shao et al. (2024), equation 3",
+        source="Shao et al. (2024), section 4.1",
         advantages=standardised(epsilon, bessel=bessel),
         normalisation="response",
         gate=PPO_CLIP,
@@ -224,14 +274,14 @@ REINFORCE = reinforce()
 MEAN = Estimator(
     name="mean",
     title="Group mean",
-    source="Shao et al. (2024), equation 3 without its divisor",
+    source="Shao et al. (2024), without the standard deviation",
     advantages=_centred,
     pairwise=_mean_pairwise,
 )
 LEAVE_ONE_OUT = Estimator(
     name="rloo",
     title="Leave-one-out",
-    source="Kool, van Hoof and Welling (2019), equation 8; Ahmadian et al. (2024)",
+    source="Kool, van Hoof and Welling (2019); Ahmadian et al. (2024)",
     advantages=lambda group: group.rewards - _others(group.rewards) / (group.rewards.shape[-1] - 1),
     pairwise=_left_out_pairwise,
     smallest=2,
@@ -239,23 +289,23 @@ LEAVE_ONE_OUT = Estimator(
 VALUE = Estimator(
     name="value",
     title="Exact value",
-    source="Sutton et al. (1999), equation 3",
-    **_minus(lambda group: group.value),
+    source="Sutton et al. (1999)",
+    **_minus(lambda group: group.value, "value"),
 )
 OPTIMAL = Estimator(
     name="optimal",
     title="Optimal baseline of the prompt",
-    source="Greensmith, Bartlett and Baxter (2004), Theorem 8",
-    **_minus(lambda group: group.optimal),
+    source="Greensmith, Bartlett and Baxter (2004)",
+    **_minus(lambda group: group.optimal, "optimal"),
 )
 COORDINATE = Estimator(
     name="coordinate",
     title="Optimal baseline of each coordinate",
-    source="Peters and Schaal (2008), equation 18",
+    source="Peters and Schaal (2008)",
     advantages=lambda group: group.rewards * 0 + 1,
     pairwise=lambda group, size: Pairwise(group.rewards * 0 + 1, group.rewards * 0),
     reads=(),
-    vectors=_coordinate_vectors,
+    vectors=coordinate_advantages,
 )
 OBLR = Estimator(
     name="oblr",
@@ -275,25 +325,43 @@ OWN_OPTIMAL = Estimator(
 REMAX = Estimator(
     name="remax",
     title="ReMax",
-    source="Li et al. (2024), equation 6",
-    **_minus(lambda group: group.greedy),
+    source="Li et al. (2024)",
+    **_minus(lambda group: group.greedy, "greedy"),
 )
 GRPO = grpo()
 DR_GRPO = replace(
     MEAN, name="dr-grpo", title="Dr. GRPO", source="Liu et al. (2025), section 3", gate=PPO_CLIP
 )
+OPO = Estimator(
+    name="opo",
+    title="OPO",
+    source="Hao et al. (2025)",
+    advantages=_length_weighted,
+    reads=("rewards", "lengths"),
+)
 DAPO = replace(
     GRPO,
     name="dapo",
-    title="DAPO's token mean",
-    source="Yu et al. (2025), section 3.3",
+    title="DAPO",
+    source="Yu et al. (2025), section 3",
     normalisation="token",
+    gate=DAPO_CLIP,
+)
+CISPO = replace(DAPO, name="cispo", title="CISPO", source="MiniMax (2025)", gate=CISPO_CLIP)
+TOKEN_AVERAGE = replace(
+    DAPO,
+    name="token-average",
+    title="HAPO's token-level group average",
+    source="Liu et al. (2025, HAPO)",
+    advantages=token_standardised(),
+    reads=("rewards", "lengths"),
 )
 REINFORCE_PLUS_PLUS = Estimator(
     name="reinforce++",
     title="REINFORCE++",
-    source="Hu (2025), equation 4",
-    advantages=standardised(),
+    source="Hu (2025)",
+    advantages=token_standardised(),
+    reads=("rewards", "lengths"),
     gate=PPO_CLIP,
     scope="batch",
     rational=False,
@@ -303,13 +371,11 @@ GSPO = replace(
     GRPO,
     name="gspo",
     title="GSPO",
-    source="Zheng et al. (2025), equation 5",
+    source="Zheng et al. (2025)",
     gate=GSPO_CLIP,
     normalisation="group",
 )
-SAPO = replace(
-    GRPO, name="sapo", title="SAPO", source="Gao et al. (2025), equation 5", gate=SAPO_GATE
-)
+SAPO = replace(GRPO, name="sapo", title="SAPO", source="Gao et al. (2025)", gate=SAPO_GATE)
 
 ESTIMATORS = {
     estimator.name: estimator
@@ -323,9 +389,12 @@ ESTIMATORS = {
         OBLR,
         OWN_OPTIMAL,
         REMAX,
+        OPO,
         GRPO,
         DR_GRPO,
         DAPO,
+        CISPO,
+        TOKEN_AVERAGE,
         REINFORCE_PLUS_PLUS,
         GSPO,
         SAPO,
@@ -334,9 +403,14 @@ ESTIMATORS = {
 
 
 def estimator_of(argument: Estimator | str) -> Estimator:
-    """Return an estimator by its name, or itself. Raises ValueError for an unknown name."""
+    """Return an estimator by its name, or itself.
+
+    Raises ValueError for an unknown name, TypeError for what is no name.
+    """
     if isinstance(argument, Estimator):
         return argument
+    if not isinstance(argument, str):
+        raise TypeError(f"estimator must be an Estimator or a name; got {type(argument).__name__}")
     if argument not in ESTIMATORS:
         raise ValueError(f"estimator is {argument!r}; expected one of {', '.join(ESTIMATORS)}")
     return ESTIMATORS[argument]
