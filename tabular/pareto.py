@@ -113,7 +113,8 @@ def _as_reference(reference: ArrayLike | FractionArray, points: Points) -> Point
     base = np.asarray(reference)
     if base.shape != points.shape[1:]:
         raise ValueError(f"reference has shape {base.shape}; expected {points.shape[1:]}")
-    return as_points(base[None], "reference")[0]
+    row: Points = as_points(base[None], "reference")[0]
+    return row
 
 
 def _zero(points: Points) -> Any:
