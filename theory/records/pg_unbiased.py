@@ -149,7 +149,7 @@ def own_sample_sides(probe: Probe) -> tuple[Side, Side]:
 OWN_SAMPLE = Theorem(
     id="estimators/own-sample-shrinks",
     title="A group mean that holds the own reward shrinks the gradient by 1 - 1/G, and only that",
-    source="Liu et al. (2025), appendix on unbiased estimates; derived here",
+    source="Liu et al. (2025); derived here",
     statement=(
         r"\mathbb{E}\,\frac1G\sum_i g_i\,(r_i - \bar r) = \Bigl(1 - \frac1G\Bigr)\nabla J,"
         r"\qquad \bar r = \frac1G\sum_j r_j"
@@ -190,7 +190,7 @@ def _rescaled(probe: Probe, power: int) -> tuple[Side, Side]:
 RESCALED = Theorem(
     id="estimators/leave-one-out-is-rescaled",
     title="Leave-one-out is the group mean rescaled: the same estimator up to the step size",
-    source="Liu et al. (2025), appendix on unbiased estimates; algebra",
+    source="Liu et al. (2025); algebra",
     statement=(
         r"\mathbb{E}[\hat g_{\mathrm{RLOO}}|x] = \tfrac{G}{G-1}\mathbb{E}[\hat g_{\mathrm{mean}}|x]"
         r",\qquad \mathbb{E}[\|\hat g_{\mathrm{RLOO}}\|^2|x] = \bigl(\tfrac{G}{G-1}\bigr)^2"
@@ -276,7 +276,7 @@ def off_policy_sides(instance: OffPolicy) -> tuple[Side, Side]:
 IMPORTANCE = Theorem(
     id="estimators/importance-sampling-unbiased",
     title="Ratios of whole responses correct for any behaviour with the same support",
-    source="Precup, Sutton and Singh (2000), section 3; Jie and Abbeel (2010)",
+    source="Precup, Sutton and Singh (2000); Jie and Abbeel (2010)",
     statement=(
         r"\mathbb{E}_{y_i\sim\mu}\,\frac1G\sum_i \frac{\pi_\theta(y_i|x)}{\mu(y_i|x)}\, g_i\,"
         r"(r_i - b(x)) = \nabla J"
