@@ -8,17 +8,22 @@ import numpy as np
 import pytest
 
 from rltheory.analysis import plotting
+from rltheory.analysis.estimators.dynamics import expected_gain
+from rltheory.analysis.estimators.learning import learn
 from rltheory.analysis.plotting import column
 from rltheory.paper_figures import baseline_variance as baselines
 from rltheory.paper_figures import group_normalisation as normalisation
+from rltheory.paper_figures import learning_curves as curves
 from rltheory.paper_figures import off_policy_bias as off_policy
-from rltheory.paper_figures import pg_models
+from rltheory.paper_figures import pg_models, snr_steps
 from rltheory.paper_figures import variance_split as split
 
 SMALL = {
     "baseline_variance": {"points": 6, "horizon": 3000.0, "curve": 9},
     "group_normalisation": {"sizes": [2, 3, 5], "most": 1_000},
     "off_policy_bias": {"points": 5},
+    "snr_steps": {"steps": 30, "marks": 3, "seeds": 400},
+    "learning_curves": {"steps": 6, "seeds": 8, "tuning": 8},
     "variance_split": {"budget": 12, "prompts": 4, "points": 6},
 }
 
@@ -339,3 +344,75 @@ def test_known_baselines_want_one_response_to_each_prompt(rows_of):
     for model, method in product(split.MODELS, ("reinforce", "value", "optimal")):
         noise = column(rows, "noise", model=model, method=method)
         assert noise.argmin() == 0
+
+
+# Steps that the noise allows.
+
+
+def test_steps_and_guarantees_follow_from_the_ratio(rows_of):
+    rows = rows_of("snr_steps")[0]
+    for row in rows:
+        np.testing.assert_allclose(row["share"], row["ratio"] / (1 + row["ratio"]), rtol=1e-9)
+        gained = 0.5 * row["length"] * row["gradient"] ** 2
+        np.testing.assert_allclose(row["guaranteed"], gained, rtol=1e-9)
+        # The certificate speaks of the least gradient of the whole run.
+        assert row["certified"] > 0
+    for family in pg_models.FAMILIES:
+        start = {r["method"]: r["ratio"] for r in rows if r["step"] == 0 and r["family"] == family}
+        assert start["optimal"] >= max(start["reinforce"], start["value"]) * (1 - 1e-12)
+
+
+def test_sampled_gains_are_unbiased_and_above_the_guarantee(rows_of):
+    tried = [r for r in rows_of("snr_steps")[0] if r["realised"] is not None]
+    assert {r["method"] for r in tried} == set(snr_steps.TRIED)
+    for row in tried:
+        assert row["realised"] + 5 * row["error"] > row["guaranteed"]
+    model = pg_models.bandit()
+    point = np.zeros(model.size)
+    draws = snr_steps.PROMPTS * snr_steps.GROUP
+    for row in tried:
+        if (row["family"], row["step"]) == ("bandit", 0):
+            exact = expected_gain(model, point, row["method"], group_size=draws, step=row["length"])
+            assert abs(row["realised"] - exact) < 5 * row["error"]
+
+
+# Learning curves.
+
+
+@pytest.mark.parametrize("family", pg_models.FAMILIES)
+def test_unbiased_mean_dynamics_are_gradient_ascent(family, rows_of):
+    rows = [r for r in rows_of("learning_curves")[0] if r["family"] == family]
+    model = pg_models.FAMILIES[family][1]()
+    for method in ("reinforce", "rloo", "oblr"):
+        here = [r for r in rows if r["method"] == method]
+        point, eta = np.zeros(model.size), here[0]["tuned"]
+        for row in here:
+            outcomes = model.at(point)
+            np.testing.assert_allclose(row["dynamics"], outcomes.value, rtol=1e-9)
+            point = point + eta * outcomes.gradient
+
+
+def test_curves_show_the_tuned_runs(rows_of):
+    rows = rows_of("learning_curves")[0]
+    small = SMALL["learning_curves"]
+    model = pg_models.tree()
+    scores = {}
+    for step in curves.STEPS:
+        run = learn(
+            model, "grpo", curves.FixedStep(step), steps=small["steps"], prompts=curves.PROMPTS,
+            group_size=curves.GROUP, seeds=curves.TUNING_SEEDS + np.arange(small["tuning"]),
+        )  # fmt: skip
+        scores[step] = run.values.mean()
+    here = [r for r in rows if (r["family"], r["method"]) == ("tree", "grpo")]
+    assert {r["tuned"] for r in here} == {max(scores, key=scores.get)}
+    run = learn(
+        model, "grpo", curves.FixedStep(here[0]["tuned"]), steps=small["steps"],
+        prompts=curves.PROMPTS, group_size=curves.GROUP, seeds=small["seeds"],
+    )  # fmt: skip
+    np.testing.assert_allclose([r["average"] for r in here], run.values.mean(axis=0), rtol=1e-12)
+    ordered = np.sort(run.values, axis=0)
+    for row in here:
+        # Quantiles of eight numbers at 10% and 90% lie between the outer two.
+        first, second, *_, last_but_one, last = ordered[:, row["step"]]
+        assert first <= row["low"] <= second
+        assert last_but_one <= row["high"] <= last
