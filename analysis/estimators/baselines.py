@@ -57,8 +57,8 @@ def coordinate_baselines(outcomes: Outcomes) -> NDArray[Any]:
     scores = outcomes.scores
     squares = scores.power(2) if sparse.issparse(scores) else scores * scores
     masses = outcomes.ratios * outcomes.probabilities
-    norms = _sums(outcomes, scaled_rows(masses, squares))
-    weighted = _sums(outcomes, scaled_rows(masses * outcomes.rewards, squares))
+    norms = _sums(outcomes, masses, squares)
+    weighted = _sums(outcomes, masses * outcomes.rewards, squares)
     return _quotient(weighted, norms, outcomes.values[:, None])
 
 
@@ -98,8 +98,7 @@ def _quotient(weighted: NDArray[Any], norms: NDArray[Any], spare: NDArray[Any]) 
     return np.asarray(np.where(there, weighted / np.where(there, norms, 1), spare))
 
 
-def _sums(outcomes: Outcomes, table: Any) -> NDArray[Any]:
-    """Return the sums (m, k) over the outcomes of each prompt of a table (n, k)."""
-    if not sparse.issparse(table):
-        return np.asarray(np.add.reduceat(table, outcomes.starts[:-1], axis=0))
-    return np.stack([np.asarray(table[a:b].sum(axis=0)) for a, b in pairwise(outcomes.starts)])
+def _sums(outcomes: Outcomes, weights: NDArray[Any], table: Any) -> NDArray[Any]:
+    """Return for each prompt the sum of weights[i] times row i of a table (n, k), (m, k)."""
+    parts = [table[a:b].T @ weights[a:b] for a, b in pairwise(outcomes.starts)]
+    return np.stack(parts)

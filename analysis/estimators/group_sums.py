@@ -76,6 +76,8 @@ def closed_sums(
     first = size * p * own
     single = size * p * (own * own + more * noise)
     table = vectors[0][there]
+    if more == 0 or not np.any(others):
+        return GroupSums([first], [single], total(p * own, table)[None], _square(-size, p.dtype))
     factors = np.stack([total(p * f, table) for f in (1 + 0 * own, own, others, own * others)])
     one, a, b, ab = range(4)
     pairs = np.zeros((4, 4), dtype=p.dtype)
@@ -124,7 +126,7 @@ def enumerated_sums(
     if size == 1:
         # No pairs: the mean itself is all that is taken off.
         mean = sum(total(f, v[there]) for f, v in zip(lead, vectors, strict=True))
-        return GroupSums(lead, share, np.asarray(mean)[None], np.full((1, 1), -1, dtype=p.dtype))
+        return GroupSums(lead, share, np.asarray(mean)[None], _square(-1, p.dtype))
     factors = np.concatenate([_type_means(member, types, masses, v[there]) for v in vectors])
     return GroupSums(lead, share, factors, beta + beta.T - np.multiply.outer(first, first))
 
@@ -136,6 +138,10 @@ def _read(estimator: Estimator, known: Group, chosen: NDArray[Any]) -> Group:
         for name in ("value", "optimal", "greedy"):
             fields[name] = getattr(known, name)[chosen[:, :1]]
     return Group(**fields)
+
+
+def _square(number: int, dtype: Any) -> NDArray[Any]:
+    return np.full((1, 1), number, dtype=dtype)
 
 
 def _type_means(member: Any, types: Types, masses: NDArray[Any], table: Any) -> NDArray[Any]:

@@ -68,7 +68,8 @@ def enumerate_groups(types: Types, size: int) -> Iterator[Groups]:
     if count > MOST_MULTISETS:
         raise ValueError(
             f"group_size {size} makes {count} groups of {len(types.first)} types to enumerate, "
-            f"at most {MOST_MULTISETS} are; give smaller groups or fewer different rewards"
+            f"at most {MOST_MULTISETS} are (a type is what the estimator reads of a response: "
+            "rewards, lengths, norms); give smaller groups or outcomes of fewer types"
         )
     chunk = max(1, _CHUNK // size)
     for start in range(0, count, chunk):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import sparse
 
 from rltheory.analysis.arrays import (
@@ -23,7 +23,8 @@ from rltheory.analysis.arrays import (
     check_positive_integer,
     read_only,
 )
-from rltheory.analysis.estimators.backends import jax_module, namespace
+from rltheory.analysis.estimators.backends import namespace
+from rltheory.analysis.rational import to_fractions
 
 DENSE_ENTRIES = 2**25
 """Score tables of more entries are kept sparse where the parametrisation allows (256 MiB)."""
@@ -55,11 +56,11 @@ class Parametrisation(ABC):
         """Return sum over t of coefficients[i, t] times the score of choice t of path i, (n, size).
 
         policy: (rows, actions) probabilities, floats or Fractions; rows, actions: (n, T), -1 where
-        a path has ended. Sparse (CSR) if the table would be large and mostly zero.
+        a path has ended. Sparse (CSR) where a tabular table would be large and mostly zero.
         """
         phi = self.features(parameters)
         if policy.dtype == object:
-            phi = phi.astype(object)
+            phi = to_fractions(phi)
         scores = phi - (policy[:, :, None] * phi).sum(axis=1, keepdims=True)
         total = np.zeros((len(rows), self.size), dtype=policy.dtype)
         for t in range(rows.shape[1]):
@@ -129,10 +130,10 @@ class Linear(Parametrisation):
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        weights = as_float_array(self.weights, "features", (None, None, None))
+        weights = as_float_array(self.weights, "weights of logits", (None, None, None))
         if not weights.size:
-            raise ValueError(f"features has shape {weights.shape}; expected no empty axis")
-        check_finite(weights, "features")
+            raise ValueError(f"weights of logits has shape {weights.shape}; expected no empty axis")
+        check_finite(weights, "weights of logits")
         object.__setattr__(self, "weights", read_only(weights))
         for name, number in zip(("rows", "actions", "size"), weights.shape, strict=True):
             object.__setattr__(self, name, number)
@@ -152,7 +153,8 @@ class Network(Parametrisation):
     """One hidden layer of tanh units, read at `inputs` (rows, i), with `actions` outputs.
 
     Parameters are the input weights (i, hidden), their biases, the output weights
-    (hidden, actions) and their biases, in this order. The Jacobian comes from JAX.
+    (hidden, actions) and their biases, in this order. Raises ValueError naming the argument if
+    the inputs have another shape or are not finite, or a size is no positive integer.
     """
 
     inputs: FloatArray
@@ -163,6 +165,8 @@ class Network(Parametrisation):
 
     def __post_init__(self) -> None:
         inputs = as_float_array(self.inputs, "inputs", (None, None))
+        if not inputs.size:
+            raise ValueError(f"inputs has shape {inputs.shape}; expected no empty axis")
         check_finite(inputs, "inputs")
         check_positive_integer(self.actions, "actions")
         check_positive_integer(self.hidden, "hidden")
@@ -173,20 +177,31 @@ class Network(Parametrisation):
 
     def logits(self, parameters: Any) -> Any:
         """Return the logits (..., rows, actions) of parameters (..., size)."""
+        units, second, bias = self._layers(parameters)
+        return units @ second + bias
+
+    def features(self, parameters: Any) -> Any:
+        """Return the derivatives of the logits, (rows, actions, size) or with leading axes."""
         xp = namespace(parameters)
+        units, second, _ = self._layers(parameters)
+        lead, one = units.shape[:-2], np.eye(self.actions)
+        # By the chain rule; axes are rows, actions, and then those of the layer's parameters.
+        slopes = xp.swapaxes(second, -1, -2)[..., None, :, :] * (1.0 - units**2)[..., :, None, :]
+        weights = self.inputs[:, None, :, None] * slopes[..., None, :]
+        outer = units[..., :, None, :, None] * one[:, None, :]
+        flat = (*lead, self.rows, self.actions, -1)
+        biases = xp.broadcast_to(one, (*lead, self.rows, self.actions, self.actions))
+        parts = [weights.reshape(flat), slopes, outer.reshape(flat), biases]
+        return xp.concatenate(parts, axis=-1)
+
+    def _layers(self, parameters: Any) -> tuple[Any, Any, Any]:
+        """Return the units (..., rows, hidden), the output weights and the output biases."""
         lead, width = parameters.shape[:-1], self.inputs.shape[1]
         ends = np.cumsum([width * self.hidden, self.hidden, self.hidden * self.actions])
         first = parameters[..., : ends[0]].reshape(*lead, width, self.hidden)
         second = parameters[..., ends[1] : ends[2]].reshape(*lead, self.hidden, self.actions)
-        units = xp.tanh(self.inputs @ first + parameters[..., None, ends[0] : ends[1]])
-        return units @ second + parameters[..., None, ends[2] :]
-
-    def features(self, parameters: Any) -> Any:
-        """Return the derivatives of the logits, (rows, actions, size) or with leading axes."""
-        jacobian = jax_module("a network's Jacobian").jacfwd(self.logits)
-        for _ in parameters.shape[:-1]:
-            jacobian = jax_module("a network's Jacobian").vmap(jacobian)
-        return namespace(parameters).asarray(jacobian(parameters))
+        fed = self.inputs @ first + parameters[..., None, ends[0] : ends[1]]
+        return namespace(parameters).tanh(fed), second, parameters[..., None, ends[2] :]
 
     def start(self, seed: int | np.random.Generator, scale: float = 1.0) -> FloatArray:
         """Return parameters (size,) drawn from a normal law of standard deviation `scale`."""
@@ -205,14 +220,13 @@ def parametrisation_of(argument: Any, rows: int, actions: int) -> Parametrisatio
                 "or a Parametrisation"
             )
         return Tabular(rows, actions)
-    found = argument if isinstance(argument, Parametrisation) else Linear(_features(argument))
+    if isinstance(argument, Parametrisation):
+        found = argument
+    else:
+        found = Linear(as_float_array(argument, "parametrisation", (None, None, None)))
     if (found.rows, found.actions) != (rows, actions):
         raise ValueError(
             f"parametrisation has {found.rows} rows of {found.actions} actions; "
             f"the model has {rows} rows of {actions}"
         )
     return found
-
-
-def _features(argument: ArrayLike) -> FloatArray:
-    return as_float_array(argument, "features", (None, None, None))

@@ -9,18 +9,18 @@ Sources: Huang, Sheng and Zheng (2025); Bottou, Curtis and Nocedal (2018), Lemma
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rltheory.analysis.arrays import as_float_array, check_finite, check_range
+from rltheory.analysis.arrays import as_float_array, check_finite, check_magnitude, check_range
 
 
 def snr_learning_rate(*, gradient: ArrayLike, variance: float, smoothness: float) -> float:
     """Return the step eta* = ||grad||^2 / (L (||grad||^2 + V)) of largest guaranteed gain.
 
     gradient: (k,); variance: trace V of the estimate's covariance; smoothness: L > 0. Zero where
-    gradient and variance are both zero. Raises ValueError naming what does not fit.
+    the gradient is zero. Raises ValueError naming what does not fit.
     """
     signal, variance, smoothness = _checked(gradient, variance, smoothness)
-    total = signal + variance
-    return signal / (smoothness * total) if total > 0 else 0.0
+    # In this form no sum overflows; without signal no step gains.
+    return 1.0 / (1.0 + variance / signal) / smoothness if signal > 0 else 0.0
 
 
 def guaranteed_gain(
@@ -38,6 +38,7 @@ def guaranteed_gain(
 def _checked(gradient: ArrayLike, variance: float, smoothness: float) -> tuple[float, float, float]:
     array = as_float_array(gradient, "gradient", (None,))
     check_finite(array, "gradient")
+    check_magnitude(float(np.abs(array).max(initial=0.0)), "gradient has entries")
     spread = check_range(variance, "variance", 0.0, np.inf, include_high=False)
     curvature = check_range(smoothness, "smoothness", 0.0, np.inf, include_high=False)
     if curvature == 0:
