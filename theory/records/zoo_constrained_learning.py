@@ -129,8 +129,8 @@ COMBINED = Theorem(
         r"\nabla_\theta\pi_\theta(a|s)\,\frac{A_r - \lambda A_c}{1+\lambda}(s, a)"
     ),
     hypotheses=(
-        r"$\pi_\theta(a|s) = \theta_{sa} / \sum_b \theta_{sb}$, $\theta > 0$, along a random direction",
-        r"$\lambda > 0$",
+        r"$\pi_\theta(a|s) = \theta_{sa} / \sum_b \theta_{sb}$, $\theta > 0$",
+        r"$\lambda > 0$; the derivative is taken along a random direction",
     ),
     kind="identity",
     sample=sample_penalised,
