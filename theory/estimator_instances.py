@@ -74,6 +74,30 @@ class Policy(NamedTuple):
         result: Fraction = self.weights[self.prompt_of] @ (dual.slopes_of(chances) * quantity)
         return result
 
+    def curvature(self, direction: FractionArray, quantity: FractionArray) -> Fraction:
+        """Return the second derivative of E[quantity] along a direction (k,), quantity (n,) fixed.
+
+        By power series up to t^2: the weights of a row are pi(a) exp(t phi(a) . direction).
+        """
+        change = self.features @ direction
+        weights = (self.rows, self.rows * change, self.rows * change * change / 2)
+        totals = [terms.sum(axis=1, keepdims=True) for terms in weights]
+        series: list[FractionArray] = []
+        for order in range(3):
+            earlier = sum(series[i] * totals[order - i] for i in range(order))
+            series.append(np.asarray((weights[order] - earlier) / totals[0]))
+        result = Fraction(0)
+        for prompt, path, paid in zip(self.prompt_of, self.paths, quantity, strict=True):
+            chance = [Fraction(1), Fraction(0), Fraction(0)]
+            for choice in path:
+                factor = [terms[choice] for terms in series]
+                chance = [
+                    sum((chance[i] * factor[n - i] for i in range(n + 1)), Fraction(0))
+                    for n in range(3)
+                ]
+            result += 2 * self.weights[prompt] * chance[2] * paid
+        return result
+
 
 class Moment(NamedTuple):
     """Mean (m, k) of an estimate given each prompt, and its expected squared norm (m,)."""
