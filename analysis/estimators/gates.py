@@ -223,8 +223,10 @@ def soft_gate(positive_temperature: float = 1.0, negative_temperature: float = 1
         return 2.0 / tau * (1.0 + namespace(ratios).tanh(half))
 
     def coefficient(ratios: Any, positive: bool) -> Any:
-        half = 0.5 * temperatures[positive] * (ratios - 1.0)
-        return ratios * (1.0 - namespace(ratios).tanh(half) ** 2)
+        xp = namespace(ratios)
+        # sech^2(x / 2) = 4 e / (1 + e)^2 with e = exp(-|x|), to all digits also far out.
+        small = xp.exp(-temperatures[positive] * xp.abs(ratios - 1.0))
+        return ratios * 4.0 * small / (1.0 + small) ** 2
 
     return Gate(name="soft gate", level="token", surrogate=surrogate, coefficient=coefficient)
 
