@@ -85,8 +85,8 @@ class _Drawn:
     def _ratios(self) -> Any:
         if self._drawn_by is None:
             return None
-        away = self._tables.along(self._state.logs - self._drawn_by.logs)
-        return self._tables.xp.exp(away)
+        logs = self._tables.log_ratios(self._state, self._drawn_by)
+        return self._tables.xp.exp(self._tables.along(logs, self._tables.xp.add))
 
     @cached_property
     def _values(self) -> Any:
@@ -155,14 +155,14 @@ def estimate(
     else:
         coefficients = coefficients * _gated(tables, estimator, state, drawn_by, batch, weights)
     # One bin for each group and choice, the last of each group for what is past the end.
-    width = state.logs.shape[1]
+    rows, actions = state.policy.shape[1:]
+    width = rows * actions + 1
     bins = shape[0] * (shape[1] if by_group else 1)
     lines = xp.arange(shape[0] * shape[1]) if by_group else xp.repeat(xp.arange(bins), shape[1])
     index = choices + (lines * width).reshape(*shape[:2], 1, 1)
     spread = xp.broadcast_to(coefficients, choices.shape)
     totals = _scatter(xp, index.reshape(-1), spread.reshape(-1), bins * width)
     policy = state.policy[:, None] if by_group else state.policy
-    rows, actions = policy.shape[-2:]
     lead = (shape[0], shape[1]) if by_group else (shape[0],)
     taken = totals.reshape(*lead, width)[..., :-1].reshape(*lead, rows, actions)
     logits = (taken - fold(xp.add, taken) * policy).reshape(*lead, -1)
@@ -200,7 +200,7 @@ def group_estimates(
         drawn_by = tables.state(_point(model, behaviour, "behaviour")[None])
     generator = as_generator(seed)
     batch_scope = chosen.scope == "batch"
-    chunk = max(1, _CHUNK // (size * max(state.logs.shape[1], model.size)))
+    chunk = max(1, _CHUNK // (size * max(state.policy[0].size, model.size)))
     found = []
     for start in range(0, samples, chunk):
         count = min(chunk, samples - start)
@@ -224,10 +224,8 @@ def _gated(
     """Return the gate's coefficients (s, N, G, T or 1) by the ratios of policy and behaviour."""
     xp, gate, responses = tables.xp, estimator.gate, batch.responses
     choices = tables.choices[responses]
-    away = state.logs - drawn_by.logs
-    logs = xp.take_along_axis(away, choices.reshape(len(choices), -1), axis=1).reshape(
-        choices.shape
-    )
+    away = tables.log_ratios(state, drawn_by).reshape(len(state.policy), -1)
+    logs = gather(xp, xp.concatenate([away, 0.0 * away[:, :1]], axis=1), choices)
     lengths = tables.lengths[responses][..., None]
     if gate.level == "sequence":
         logs = logs.sum(axis=-1, keepdims=True)

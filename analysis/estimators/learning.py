@@ -74,6 +74,7 @@ class _Plan(NamedTuple):
 class _Carry(NamedTuple):
     state: State
     averages: Averages
+    scales: Any
 
 
 class _Record(NamedTuple):
@@ -93,6 +94,7 @@ def learn(
     group_size: int,
     seeds: int | Sequence[int],
     epochs: int = 1,
+    step_scale: float | Sequence[float] = 1.0,
     backend: str = "numpy",
 ) -> LearningRun:
     """Return runs of stochastic gradient ascent, one for each seed.
@@ -103,7 +105,8 @@ def learn(
     step's size stay those of the first. An estimator of scope "batch" reads all responses as one
     group.
 
-    parameters: (k,) where all start, zeros by default. seeds: integers, or how many, then 0 on.
+    parameters: (k,) where all start, zeros by default. seeds: integers, or how many, then 0 on; a
+    seed may come again. step_scale: factor of the rule's steps, one or one for each seed.
     backend: "numpy", where a seed's run has the same bits whatever the other seeds, or "jax".
     Raises ValueError naming an argument that does not fit; an SNRStep needs two prompts.
     """
@@ -135,9 +138,13 @@ def learn(
     check_finite(start, "parameters")
     numbers = _seeds(seeds)
     plan = _Plan(chosen, rule, int(epochs), int(members))
+    scales = np.broadcast_to(as_float_array(step_scale, "step_scale"), numbers.shape)
+    if not (np.all(np.isfinite(scales)) and scales.min() > 0):
+        raise ValueError(f"step_scale is {step_scale!r}; expected finite numbers above 0")
     run = partial(_run, model, plan, start, int(steps), int(prompts), int(group_size), backend)
     abreast = _ABREAST if backend == "numpy" else len(numbers)
-    parts = [run(numbers[i : i + abreast]) for i in range(0, len(numbers), abreast)]
+    blocks = [slice(i, i + abreast) for i in range(0, len(numbers), abreast)]
+    parts = [run(numbers[block], scales[block]) for block in blocks]
     values, sizes, ratios, ends = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return LearningRun(
         values=read_only(values),
@@ -152,6 +159,7 @@ def learn(
             "prompts": int(prompts),
             "group_size": int(group_size),
             "epochs": int(epochs),
+            "step_scale": step_scale,
             "backend": backend,
         },
     )
@@ -213,13 +221,14 @@ def _step(
         away = groups - found[:, None]
         noise = (away * away).sum(axis=(1, 2)) / (count * (count - 1))
     step = rule(carry.averages, (found * found).sum(axis=1), noise)
+    size = carry.scales * step.size
     drawn_by = state
     for epoch in range(plan.epochs):
         if epoch:
             found = estimate(tables, estimator, state, batch, weights, drawn_by=drawn_by)
-        state = tables.state(state.parameters + step.size[:, None] * found)
-    record = _Record(tables.values(state), step.size, step.signal_to_noise)
-    return _Carry(state, step.averages), record
+        state = tables.state(state.parameters + size[:, None] * found)
+    record = _Record(tables.values(state), size, step.signal_to_noise)
+    return _Carry(state, step.averages, carry.scales), record
 
 
 def _run(
@@ -231,11 +240,12 @@ def _run(
     group_size: int,
     backend: str,
     seeds: IntArray,
+    scales: FloatArray,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     tables, advance = _advance(model, plan, backend)
     xp, s = tables.xp, len(seeds)
     points = xp.asarray(np.tile(start, (s, 1)))
-    carry = _Carry(tables.state(points), start_averages(xp, s))
+    carry = _Carry(tables.state(points), start_averages(xp, s), xp.asarray(scales))
     generators = [np.random.default_rng(int(seed)) for seed in seeds]
     values, sizes, ratios = np.empty((steps + 1, s)), np.empty((steps, s)), np.empty((steps, s))
     values[0] = tables.values(carry.state)

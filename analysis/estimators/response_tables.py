@@ -21,12 +21,10 @@ _SHORT = 16
 class State(NamedTuple):
     """Policies at s parameter vectors.
 
-    parameters: (s, k); logs: (s, R * V + 1) logarithms of the policy, row after row, and a zero for
-    choices past the end; policy: (s, R, V); probabilities: (s, n) of responses given the prompt.
+    parameters: (s, k); policy: (s, R, V); probabilities: (s, n) of responses given the prompt.
     """
 
     parameters: Any
-    logs: Any
     policy: Any
     probabilities: Any
 
@@ -42,8 +40,9 @@ class Batch(NamedTuple):
 class ResponseTables:
     """Static tables of a model in the arrays of one backend.
 
-    xp: numpy or jax.numpy. choices: (n, T) row * V + action, R * V past the end; lengths: (n,)
-    at least 1; firsts, lasts: (m,) ends of the prompts' responses; share: (n,) probability of the
+    xp: numpy or jax.numpy. choices: (n, T) row * V + action, R * V past the end; ends: whether
+    there are such; certain: whether all chances are 1; lengths: (n,) at least 1;
+    firsts, lasts: (m,) ends of the prompts' responses; share: (n,) probability of the
     prompt times the reward; cumulative: (m,) of the prompts. visits: (n, R); base: (n, k) sums of
     the features along responses, both None unless norms of scores need them.
     """
@@ -63,6 +62,8 @@ class ResponseTables:
     visits: Any
     base: Any
     rounds: int
+    ends: bool
+    certain: bool
 
     @classmethod
     def of(cls, model: SamplingModel, backend: str) -> "ResponseTables":
@@ -74,14 +75,18 @@ class ResponseTables:
         counts = np.diff(model.starts)
         # Along paths without a return tabular scores have a closed norm, and one choice has its
         # own; other parametrisations sum features over responses.
-        response, time = np.nonzero(model.rows >= 0)
-        visits = np.zeros((len(model.rewards), policy.rows))
-        np.add.at(visits, (response, model.rows[response, time]), 1.0)
+        response, row, count = visits_of(model)
+        once = count.max(initial=1) == 1
+        simple = model.rows.shape[1] == 1 or (isinstance(policy, Tabular) and once)
         base: Any = None
-        simple = model.rows.shape[1] == 1 or (isinstance(policy, Tabular) and visits.max() <= 1)
         if not simple and isinstance(policy, (Tabular, Linear)):
             flat = np.asarray(policy.features(np.zeros(policy.size))).reshape(-1, policy.size)
             base = np.concatenate([flat, np.zeros((1, policy.size))])[choices].sum(axis=1)
+        visits: Any = None
+        if not simple:
+            visits = np.zeros((len(model.rewards), policy.rows))
+            visits[response, row] = count
+            visits = xp.asarray(visits)
         return cls(
             xp=xp,
             model=model,
@@ -95,9 +100,11 @@ class ResponseTables:
             starts=model.starts,
             share=xp.asarray(model.weights[model.prompt_of] * model.rewards),
             cumulative=xp.asarray(np.cumsum(model.weights)),
-            visits=None if simple else xp.asarray(visits),
+            visits=visits,
             base=None if base is None else xp.asarray(base),
             rounds=int(counts.max() - 1).bit_length(),
+            ends=bool((model.rows < 0).any()),
+            certain=bool((model.chances == 1).all()),
         )
 
     @property
@@ -107,22 +114,35 @@ class ResponseTables:
 
     def state(self, parameters: Any) -> State:
         """Return the policies at parameters (s, k)."""
-        xp, s = self.xp, len(parameters)
+        xp = self.xp
         logits = self.parametrisation.logits(parameters)
-        shifted = logits - fold(xp.maximum, logits)
-        powers = xp.exp(shifted)
-        total = fold(xp.add, powers)
-        rows = (shifted - xp.log(total)).reshape(s, -1)
-        logs = xp.concatenate([rows, xp.zeros((s, 1))], axis=1)
-        whole = self.along(logs)
-        return State(parameters, logs, powers / total, self.chances * xp.exp(whole))
+        powers = xp.exp(logits - fold(xp.maximum, logits))
+        policy = powers / fold(xp.add, powers)
+        drawn = self.along(policy, xp.multiply)
+        return State(parameters, policy, drawn if self.certain else self.chances * drawn)
 
-    def along(self, table: Any) -> Any:
-        """Return the sums along responses, (s, n), of numbers of choices (s, R * V + 1)."""
-        total = self.xp.take(table, self.choices[:, 0], axis=1)
+    def along(self, table: Any, operation: Any) -> Any:
+        """Return sums or products along responses, (s, n), of numbers of choices (s, R, V).
+
+        operation: add or multiply of the arrays' module; choices past the end change nothing.
+        """
+        flat = table.reshape(len(table), -1)
+        if self.ends:
+            past = self.xp.full((len(flat), 1), operation is self.xp.multiply, dtype=flat.dtype)
+            flat = self.xp.concatenate([flat, past], axis=1)
+        total = self.xp.take(flat, self.choices[:, 0], axis=1)
         for t in range(1, self.choices.shape[1]):
-            total = total + self.xp.take(table, self.choices[:, t], axis=1)
+            total = operation(total, self.xp.take(flat, self.choices[:, t], axis=1))
         return total
+
+    def log_ratios(self, state: State, others: State) -> Any:
+        """Return the logarithms (s, R, V) of one policy's probabilities over another's."""
+        logs = []
+        for parameters in (state.parameters, others.parameters):
+            logits = self.parametrisation.logits(parameters)
+            shifted = logits - fold(self.xp.maximum, logits)
+            logs.append(shifted - self.xp.log(fold(self.xp.add, self.xp.exp(shifted))))
+        return logs[0] - logs[1]
 
     def values(self, state: State) -> Any:
         """Return J of each policy, (s,)."""
@@ -160,19 +180,18 @@ class ResponseTables:
 
     def squared_norms(self, state: State) -> Any:
         """Return the squared norms of the scores of all responses, (s, n)."""
-        xp, policy, s = self.xp, state.policy, len(state.policy)
-        pad = xp.zeros((s, 1))
+        xp, policy = self.xp, state.policy
         if self.visits is None and isinstance(self.parametrisation, Tabular):
             # 1 - 2 pi_a + ||pi||^2 without its cancellation where pi_a is close to 1.
             others = xp.ones((policy.shape[-1],) * 2) - xp.eye(policy.shape[-1])
             norms = (policy @ others) ** 2 + (policy * policy) @ others
-            return self.along(xp.concatenate([norms.reshape(s, -1), pad], axis=1))
+            return self.along(norms, xp.add)
         phi = self.features(state)
         mean = (policy[..., None] * phi).sum(axis=-2)
         if self.visits is None:
             away = phi - mean[..., None, :]
-            norms = (away * away).sum(axis=-1).reshape(s, -1)
-            return self.along(xp.concatenate([norms, pad], axis=1))
+            norms = (away * away).sum(axis=-1)
+            return self.along(xp.broadcast_to(norms, policy.shape), xp.add)
         base = self.base
         if base is None:
             flat = phi.reshape(*phi.shape[:-3], -1, phi.shape[-1])
@@ -190,13 +209,19 @@ class ResponseTables:
 
     def greedy(self, state: State) -> Any:
         """Return the expected rewards (s, m) where every row takes its likeliest action."""
-        xp, s = self.xp, len(state.policy)
-        width = self.parametrisation.actions
+        xp = self.xp
         best = state.policy.argmax(axis=-1)
-        chosen = (best[..., None] == xp.arange(width)).reshape(s, -1)
-        table = xp.concatenate([chosen, xp.ones((s, 1), dtype=bool)], axis=1)
-        followed = self.along(table.astype(int)) == self.choices.shape[1]
+        chosen = best[..., None] == xp.arange(self.parametrisation.actions)
+        followed = self.along(chosen, xp.multiply)
         return self.given_prompt(xp.where(followed, self.chances * self.rewards, 0.0))
+
+
+def visits_of(model: SamplingModel) -> tuple[IntArray, IntArray, IntArray]:
+    """Return which responses visit which rows, and how often: three arrays of one length."""
+    response, time = np.nonzero(model.rows >= 0)
+    width = model.parametrisation.rows
+    pairs, count = np.unique(response * width + model.rows[response, time], return_counts=True)
+    return pairs // width, pairs % width, count
 
 
 def fold(operation: Any, array: Any) -> Any:

@@ -14,7 +14,7 @@ from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.estimators.backends import jax_module
 from rltheory.analysis.estimators.gates import scaled_rows
 from rltheory.analysis.estimators.parametrisations import Linear, Tabular
-from rltheory.analysis.estimators.response_tables import ResponseTables
+from rltheory.analysis.estimators.response_tables import ResponseTables, visits_of
 from rltheory.analysis.estimators.sampling_model import SamplingModel
 
 ONE_CHOICE = 1.0 / (6.0 * sqrt(3.0))
@@ -33,11 +33,11 @@ of any number of arms has the smoothness range(r) / (3 sqrt 3), which two arms a
 def smoothness(model: SamplingModel) -> float:
     """Return L with ||Hessian J|| <= L at all parameters, up to rounding.
 
-    Responses of one choice with a tabular policy: the least such L where a row has two actions, and
-    the least for given ranges otherwise: the largest range of what a row pays, over 3 sqrt 3.
-    Linear logits: the smaller of two bounds, from the Gram matrix of the centred features and from
-    the distances between the features of a row. Longer responses: range(r) times the largest
-    expected sum of the variances of the logits' changes, choice by choice.
+    Responses of one choice with a tabular policy: the least such L, the largest range of what a
+    row pays over 3 sqrt 3. Linear logits: the smaller of two bounds, from the Gram matrix of the
+    centred features and from the distances between the features of a row. Longer responses:
+    range(r) times the largest expected sum of the variances of the logits' changes, choice by
+    choice.
 
     Raises TypeError for other parametrisations, whose logits bend.
     """
@@ -108,14 +108,13 @@ def _many_choices(model: SamplingModel, policy: Tabular | Linear) -> float:
     every constant b; the middle of the rewards is at most range / 2 from each.
     """
     shares = model.weights * reward_ranges(model)
-    response, time = np.nonzero(model.rows >= 0)
     # The most visits that a response to each prompt makes to each row.
-    visits = np.zeros((len(model.rewards), policy.rows), dtype=np.int32)
-    np.add.at(visits, (response, model.rows[response, time]), 1)
-    most = np.maximum.reduceat(visits, model.starts[:-1], axis=0)
+    response, row, count = visits_of(model)
+    most = np.zeros((len(shares), policy.rows))
+    np.maximum.at(most, (model.prompt_of[response], row), count)
     if isinstance(policy, Tabular):
         return float(0.5 * (shares @ most).max())
-    paths = visits @ _diameters(policy)
+    paths = np.append(_diameters(policy), 0.0)[model.rows].sum(axis=1)
     by_distance = 0.25 * float(shares @ np.maximum.reduceat(paths, model.starts[:-1]))
     return min(by_distance, _gram_norm(policy, 0.5 * (shares @ most)))
 
