@@ -35,7 +35,7 @@ class Limited(NamedTuple):
     cost: FloatArray
     budget: Fraction
     number: Fraction
-    count: int
+    rounds: int
 
 
 class Several(NamedTuple):
@@ -135,3 +135,12 @@ def as_several(instance: Limited) -> Several:
     # A state without visits may take any action.
     anchor = np.where(visited, (cheapest > 0).argmax(axis=1), 0)
     return Several(mdp, cost[None], anchor, np.array([budget], dtype=object))
+
+
+def behaviour(flow: FractionArray) -> FractionArray:
+    """Return the policies (..., S, A) of occupancies, uniform in states without visits."""
+    totals = flow.sum(axis=-1)
+    rows = np.full(flow.shape, Fraction(1, flow.shape[-1]), dtype=object)
+    visited = totals > 0
+    rows[visited] = flow[visited] / totals[visited][:, None]
+    return rows

@@ -64,7 +64,7 @@ def sample_policy(tape: Tape, tree: Tree) -> Levels:
 def child(tree: Tree, level: int, node: int, token: int, outcome: int) -> int:
     """Return the number of a child within the next level."""
     _, tokens, outcomes = tree.chances[level].shape
-    return (node * tokens + token) * outcomes + outcome
+    return int((node * tokens + token) * outcomes + outcome)
 
 
 def following(tree: Tree, level: int, values: BallArray) -> BallArray:

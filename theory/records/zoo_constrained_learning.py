@@ -3,11 +3,16 @@
 from fractions import Fraction
 from typing import NamedTuple
 
-import numpy as np
-
 from rltheory.analysis.arrays import FloatArray
 from rltheory.theory import dual, exact
-from rltheory.theory.constrained_exact import Limited, dual_minimum, response, sample_limited, table
+from rltheory.theory.constrained_exact import (
+    Limited,
+    behaviour,
+    dual_minimum,
+    response,
+    sample_limited,
+    table,
+)
 from rltheory.theory.exact import fractions
 from rltheory.theory.records.occupancy import advantages
 from rltheory.theory.records.policy_gradient import (
@@ -33,16 +38,9 @@ def _ascended(instance: Limited, *, per_state: bool) -> tuple[Side, Side]:
         price = max(price + step * excess, Fraction(0))
     flows = found.occupancies[chosen]
     if per_state:
-        totals = flows.sum(axis=2, keepdims=True)
-        safe = np.where(totals > 0, totals, Fraction(1))
-        rows = np.where(totals > 0, flows / safe, Fraction(1, mdp.actions))
-        mixed = rows.sum(axis=0) / count
-        policy = mixed / mixed.sum(axis=1, keepdims=True)
+        policy = behaviour(flows).sum(axis=0) / count
     else:
-        mean = flows.sum(axis=0) / count
-        total = mean.sum(axis=1, keepdims=True)
-        safe = np.where(total > 0, total, Fraction(1))
-        policy = np.where(total > 0, mean / safe, Fraction(1, mdp.actions))
+        policy = behaviour(flows.sum(axis=0) / count)
     start = fractions(mdp.initial)
     earned = start @ exact.policy_values(mdp, policy)
     spent = start @ exact.policy_values(mdp.replace(rewards=cost), policy)

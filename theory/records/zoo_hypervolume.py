@@ -34,7 +34,7 @@ def _unions(cloud: Cloud, deepest: int) -> Fraction:
     total = Fraction(0)
     for depth in range(1, min(len(points), deepest) + 1):
         for chosen in combinations(range(len(points)), depth):
-            sides = np.maximum(points[list(chosen)].min(axis=0) - base, Fraction(0))
+            sides = np.maximum(points[list(chosen)].min(axis=0) - base, fractions(np.zeros(1)))
             total += Fraction((-1) ** (depth + 1)) * Fraction(np.prod(sides))
     return total
 

@@ -35,7 +35,7 @@ class Inner(NamedTuple):
     mirror: Mirror
     other: FractionArray
     share: Fraction
-    count: int
+    steps: int
 
 
 def sample_inner(tape: Tape, size: int) -> Inner:
@@ -117,7 +117,7 @@ def _repeated(inner: Inner, exponent: Callable[[Inner], Fraction]) -> tuple[Side
     q = exact.action_values(mdp, exact.policy_values(mdp, policy))
     old, share = balls.log(balls.balls(policy)), balls.ball(inner.share)
     logs = old
-    for _ in range(inner.count):
+    for _ in range(inner.steps):
         # The Fisher matrix takes the gradient pi (h - <pi, h>) back to h, up to a constant.
         logs = logs + share * (balls.balls(step * q) - (logs - old))
         logs = balls.log(balls.softmax(logs))
@@ -129,12 +129,12 @@ def _repeated(inner: Inner, exponent: Callable[[Inner], Fraction]) -> tuple[Side
 @precise
 def repeated_sides(inner: Inner) -> tuple[Side, Side]:
     """Return the policies of some inner steps and of one shorter mirror step, (S A,) each."""
-    return _repeated(inner, lambda x: x.mirror.step * (1 - (1 - x.share) ** x.count))
+    return _repeated(inner, lambda x: x.mirror.step * (1 - (1 - x.share) ** x.steps))
 
 
 @precise
 def _added_up(inner: Inner) -> tuple[Side, Side]:
-    return _repeated(inner, lambda x: x.mirror.step * x.share * x.count)
+    return _repeated(inner, lambda x: x.mirror.step * x.share * x.steps)
 
 
 INNER = Theorem(

@@ -36,7 +36,7 @@ def sample_vectors(tape: Tape, size: int) -> Vectors:
     model = instances.mdp(tape, size, tape.integer(2, 3), instances.discount(tape, high=12))
     objectives = tape.dyadic((tape.integer(2, 3), size, model.actions))
     front = np.flatnonzero(non_dominated(returns(model, objectives)))
-    return Vectors(model, objectives, int(tape.choice(front)))
+    return Vectors(model, objectives, tape.choice(front.tolist()))
 
 
 def returns(mdp: DiscountedMDP, objectives: FloatArray) -> FractionArray:
@@ -171,7 +171,8 @@ def _selected(instance: Rescaled, factors: FloatArray) -> FractionArray:
     model = mdp.replace(rewards=scalar)
     policy = policy_iteration(model, arithmetic="rational").policy
     flow = exact.occupancy(mdp, policy)
-    return (fractions(objectives) * flow).sum(axis=(1, 2)) / (1 - Fraction(mdp.discount))
+    gains = (fractions(objectives) * flow).sum(axis=(1, 2))
+    return np.asarray(gains / (1 - Fraction(mdp.discount)))
 
 
 def rescaled_sides(instance: Rescaled) -> tuple[Side, Side]:

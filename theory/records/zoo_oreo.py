@@ -192,11 +192,11 @@ def _second_order(played: Played) -> tuple[Side, Side]:
     return _spread(played, variance=True)
 
 
+@precise
 def uneven(played: Played) -> bool:
     """Whether the policy is visibly not optimal: enclosures of two zeros could not tell."""
-    with balls.flint.ctx.workprec(balls.BITS):
-        _, _, residuals = _residuals(played)
-        found = [float(x.mid()) for x in residuals]
+    _, _, residuals = _residuals(played)
+    found = [float(x.mid()) for x in residuals]
     return max(found) - min(found) > 2.0**-12
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray
+from rltheory.analysis.bounds import Bounds
 from rltheory.analysis.rational import FractionArray
 from rltheory.tabular.mdp import DiscountedMDP
 from rltheory.tabular.soft_policy_iteration import soft_optimum
@@ -139,7 +140,7 @@ def _distances(instance: Soft) -> tuple[BallArray, Any]:
     policy = balls.balls(instance.policy)
     values = soft_values(instance, policy)
     found = soft_optimum(instance.mdp, temperature=float(instance.temperature))
-    best = balls.between(balls.Bounds(found.lower, found.upper))
+    best = balls.between(Bounds(found.lower, found.upper))
     apart = divergence(policy, softened(instance, values))
     return best - values, balls.ball(instance.temperature) * apart
 
@@ -161,12 +162,12 @@ def _one_step(instance: Soft) -> tuple[Side, Side]:
     return _end(instance, Fraction(1))
 
 
+@precise
 def distant(instance: Soft) -> bool:
     """Whether in no state the bound is met so nearly that enclosures could not tell."""
-    with balls.flint.ctx.workprec(balls.BITS):
-        policy = balls.balls(instance.policy)
-        apart = divergence(policy, softened(instance, soft_values(instance, policy)))
-        found = sorted(float(x.mid()) for x in apart)
+    policy = balls.balls(instance.policy)
+    apart = divergence(policy, softened(instance, soft_values(instance, policy)))
+    found = sorted(float(x.mid()) for x in apart)
     return found[-1] > 2.0**-10 and found[-1] > found[0] * (1 + 2.0**-10)
 
 
