@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from rltheory.analysis import plotting
+from rltheory.analysis.estimators import comparison
 from rltheory.analysis.estimators.dynamics import expected_gain
 from rltheory.analysis.estimators.learning import learn
+from rltheory.analysis.estimators.smoothness import smoothness
 from rltheory.analysis.plotting import column
 from rltheory.paper_figures import baseline_variance as baselines
+from rltheory.paper_figures import estimator_comparison as compared
 from rltheory.paper_figures import group_normalisation as normalisation
 from rltheory.paper_figures import learning_curves as curves
 from rltheory.paper_figures import off_policy_bias as off_policy
@@ -23,6 +26,7 @@ SMALL = {
     "group_normalisation": {"sizes": [2, 3, 5], "most": 1_000},
     "off_policy_bias": {"points": 5},
     "snr_steps": {"steps": 30, "marks": 3, "seeds": 400},
+    "estimator_comparison": {"seeds": 6, "steps": 5, "tuning": 3},
     "learning_curves": {"steps": 6, "seeds": 8, "tuning": 8},
     "variance_split": {"budget": 12, "prompts": 4, "points": 6},
 }
@@ -416,3 +420,61 @@ def test_curves_show_the_tuned_runs(rows_of):
         first, second, *_, last_but_one, last = ordered[:, row["step"]]
         assert first <= row["low"] <= second
         assert last_but_one <= row["high"] <= last
+
+
+# The comparison.
+
+
+def test_every_method_has_a_look_and_a_row(rows_of):
+    rows = rows_of("estimator_comparison")[0]
+    titles = [method.title for method in comparison.METHODS]
+    assert {compared.REFERENCE, compared.ALIKE, *compared.OURS} <= set(titles)
+    for family in comparison.FAMILIES:
+        assert [r["method"] for r in rows if r["family"] == family] == titles
+    for method in comparison.METHODS:
+        name = compared.NOISY[method.estimator] if method.by_noise else method.estimator
+        assert name in pg_models.METHODS
+
+
+def test_the_table_is_that_of_runs_made_again(rows_of):
+    rows = rows_of("estimator_comparison")[0]
+    small = SMALL["estimator_comparison"]
+    for family, make in comparison.FAMILIES.items():
+        model = make()
+        finals = {}
+        for title, estimator in (("RLOO", "rloo"), ("GRPO", "grpo")):
+            (row,) = (r for r in rows if (r["family"], r["method"]) == (family, title))
+            step = row["multiple"] / smoothness(model)
+            run = learn(
+                model, estimator, curves.FixedStep(step), steps=small["steps"],
+                prompts=compared.PROMPTS, group_size=compared.GROUP, seeds=small["seeds"],
+            )  # fmt: skip
+            finals[title] = run.values[:, -1]
+            np.testing.assert_allclose(row["final"], finals[title].mean(), rtol=1e-9)
+            np.testing.assert_allclose(row["area"], run.values.mean(), rtol=1e-9)
+            assert row["low"] <= row["final"] <= row["high"]
+        (rate,) = column(rows, "wins over RLOO", family=family, method="GRPO")
+        assert rate == np.mean(finals["GRPO"] > finals["RLOO"])
+        for first in comparison.METHODS:
+            for second in comparison.METHODS:
+                pair = [
+                    column(rows, f"wins over {b.title}", family=family, method=a.title)[0]
+                    for a, b in ((first, second), (second, first))
+                ]
+                assert sum(pair) == pytest.approx(1.0)
+
+
+def test_findings_count_the_cases_beyond_the_intervals():
+    def table(ours, others):
+        return [
+            {
+                "family": "bandit", "method": title, "final": final, "low": final - 0.01,
+                "high": final + 0.01, "wins over RLOO": 0.5, f"wins over {compared.ALIKE}": 0.5,
+            }
+            for title, final in [("OBLR-PO", ours[0]), ("OBLR-PO, scaled", ours[1]), *others]
+        ]  # fmt: skip
+
+    others = [("RLOO", 0.5), ("GRPO", 0.6)]
+    assert "intervals nowhere." in compared.findings(table((0.4, 0.61), others))
+    assert "intervals in 1 of 2 cases." in compared.findings(table((0.63, 0.61), others))
+    assert "GRPO (0.6000" in compared.findings(table((0.4, 0.5), others))
