@@ -150,9 +150,10 @@ FIGURE = Figure(
     title="Self-play on an intransitive preference",
     caption="A is preferred to B by 0.2, B to C by 0.4, C to A by 0.6: nobody wins against all. "
     "(a) Self-play by hedge (SPO): thin, the policies themselves, which move away from the minimax "
-    "winner; thick, their average. (b) The same with optimism. (c) INPO, the same steps with a pull of weight tau to a reference: the policies go "
-    "to regularised equilibria (circles), between winner and reference. (d) Duality gap in the "
-    "game without a pull: INPO stops at the price of its pull.",
+    "winner; thick, their average. (b) The same with optimism. (c) INPO, the same steps with a "
+    "pull of weight tau to a reference: the policies go to regularised equilibria (circles), "
+    "between winner and reference. (d) Duality gap in the game without a pull: INPO stops at the "
+    "price of its pull.",
     source="Swamy et al. (2024); Zhang et al. (2024, INPO)",
     draw=draw,
     settings=SETTINGS,
