@@ -309,5 +309,6 @@ def _check_rows(array: NDArray[Any], starts: IntArray, name: str) -> None:
     if np.any(wrong):
         x = int(np.flatnonzero(wrong)[0])
         label = f"{name} of prompt {x}" if len(sums) > 1 else name
+        found = str(sums[x]) if exact else f"{sums[x]:.10g}"
         tolerance = "exactly, as Fractions" if exact else f"(tolerance {ROW_SUM_TOLERANCE:g})"
-        raise ValueError(f"{label} sum to {float(sums[x]):.10g}; expected 1 {tolerance}")
+        raise ValueError(f"{label} sum to {found}; expected 1 {tolerance}")

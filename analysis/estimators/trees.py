@@ -101,6 +101,7 @@ def episodes(
     check_finite(payments, "rewards")
     check_positive_integer(horizon, "horizon")
     check_range(discount, "discount", 0.0, 1.0)
+    _check_trajectories(kernel, start, horizon)
     visited = np.flatnonzero(start > 0)[:, None]
     chances = start[visited[:, 0]]
     taken = np.zeros((len(visited), 0), dtype=np.int64)
@@ -108,13 +109,11 @@ def episodes(
         chances, visited = np.repeat(chances, actions), np.repeat(visited, actions, axis=0)
         choice = np.tile(np.arange(actions), len(taken))
         taken = np.column_stack([np.repeat(taken, actions, axis=0), choice])
-        _check_count(len(taken))
         if t + 1 < horizon:
             following = kernel[visited[:, -1], choice]
             path, state = np.nonzero(following)
             chances = chances[path] * following[path, state]
             visited, taken = np.column_stack([visited[path], state]), taken[path]
-            _check_count(len(taken))
     returns = payments[visited, taken] @ discount ** np.arange(horizon)
     rows = visited if stationary else visited + states * np.arange(horizon)
     count = states if stationary else states * horizon
@@ -137,13 +136,17 @@ def _tree(vocabulary: int, depth: int, end_token: int | None) -> tuple[IntArray,
         raise ValueError(
             f"end_token is {end_token}; expected one of several tokens 0 to {vocabulary - 1}"
         )
+    alive, done = 1, 0
+    for _ in range(depth):
+        done += alive if end_token is not None else 0
+        alive *= vocabulary - (end_token is not None)
+        _check_count(done + alive)
     tokens = np.full((1, depth), -1)
     nodes = np.full((1, depth), -1)
     done_tokens, done_nodes, prefixes = [], [], 0
     for t in range(depth):
         nodes[:, t] = prefixes + np.arange(len(nodes))
         prefixes += len(nodes)
-        _check_count(len(nodes) * vocabulary)
         added = np.tile(np.arange(vocabulary), len(nodes))
         tokens, nodes = np.repeat(tokens, vocabulary, axis=0), np.repeat(nodes, vocabulary, axis=0)
         tokens[:, t] = added
@@ -152,6 +155,15 @@ def _tree(vocabulary: int, depth: int, end_token: int | None) -> tuple[IntArray,
         done_nodes.append(nodes[ended])
         tokens, nodes = tokens[~ended], nodes[~ended]
     return np.concatenate(done_tokens), np.concatenate(done_nodes), prefixes
+
+
+def _check_trajectories(kernel: FloatArray, start: FloatArray, horizon: int) -> None:
+    # Python's integers: there may be more trajectories than fit 64 bits.
+    follow = (kernel > 0).sum(axis=1).astype(object)
+    count = (start > 0).astype(object)
+    for t in range(horizon):
+        _check_count(int(count.sum()) * kernel.shape[1])
+        count = count @ follow
 
 
 def _check_count(count: int) -> None:

@@ -19,6 +19,7 @@ from rltheory.analysis.estimators.group_sums import weighted_vectors
 from rltheory.analysis.estimators.moments import estimator_moments
 from rltheory.analysis.estimators.outcomes import Outcomes
 from rltheory.analysis.estimators.weights import DR_GRPO, ESTIMATORS, GRPO, grpo, reinforce
+from rltheory.analysis.estimators.whitening import whitened_moments
 
 jax = pytest.importorskip("jax")
 jax.config.update("jax_enable_x64", True)
@@ -315,6 +316,39 @@ def test_signal_to_noise():
     assert found.signal_to_noise == pytest.approx(expected)
     sure = Outcomes(probabilities=[1.0], scores=[[0.0]], rewards=[2.0])
     assert estimator_moments(sure, "reinforce").signal_to_noise == np.inf
+
+
+@pytest.mark.parametrize("off_policy", [False, True])
+def test_whitening_by_the_batch(off_policy):
+    """REINFORCE++ with baseline by all batches of two prompts with two or three responses."""
+    model = make_model("contextual", "tabular", 1)
+    rng = np.random.default_rng(2)
+    parameters = rng.normal(size=model.size)
+    behaviour = parameters + 0.4 * rng.normal(size=model.size) if off_policy else None
+    o = model.at(parameters, behaviour=behaviour)
+    for size, prompts in ((2, 2), (3, 1)):
+        groups = [
+            (o.weights[x] * o.drawn[list(g)].prod(), list(g))
+            for x in range(3)
+            for g in itertools.product(range(3 * x, 3 * x + 3), repeat=size)
+        ]
+        mean, second = 0.0, 0.0
+        for batch in itertools.product(groups, repeat=prompts):
+            chance = np.prod([c for c, _ in batch])
+            centred = [o.rewards[g] - o.rewards[g].mean() for _, g in batch]
+            scale = np.sqrt(np.mean(np.square(centred)))
+            vector = np.zeros(model.size)
+            for (_, g), advantages_ in zip(batch, centred, strict=True):
+                for i, a in zip(g, advantages_, strict=True):
+                    w = o.ratios[i]
+                    clipped = w > 1.2 if a > 0 else w < 0.8
+                    if scale > 0 and not clipped:
+                        vector += w * a / scale * o.scores[i] / (size * prompts)
+            mean, second = mean + chance * vector, second + chance * np.outer(vector, vector)
+        found = whitened_moments(o, group_size=size, prompts=prompts)
+        np.testing.assert_allclose(found.mean, mean, atol=1e-13)
+        np.testing.assert_allclose(found.covariance, second - np.outer(mean, mean), atol=1e-13)
+        np.testing.assert_allclose(found.gradient, o.gradient)
 
 
 def weights_of(name, r, norms, lengths, value, optimal, greedy):
