@@ -276,8 +276,8 @@ GUARANTEE = Theorem(
     ),
     notes=(
         "Half of the published constant suffices; the worst instances come to 0.87 of the bound. "
-        "The model sees next to nothing of a rare action "
-        "that becomes usual, so a step may pass it and lose: thresholds on it guarantee nothing "
+        "The model sees next to nothing of a rare action that becomes usual, so a step may pass "
+        "it and lose, with the published constant too: thresholds on it guarantee nothing "
         r"without a bound on the change of logits. For bandits $\gamma = 0$, and the bound is "
         r"$J(\pi') - J(\pi) = \omega$."
     ),
