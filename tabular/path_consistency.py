@@ -153,7 +153,7 @@ def path_consistency(
     heat, anchor = _check(mdp, temperature, reference)
     horizon, states, _ = mdp.rewards.shape
     rows = as_policy(policy, mdp.available)
-    taken = as_policy(behaviour, mdp.available)
+    taken = _as_rows(behaviour, mdp, "behaviour")
     given = as_float_array(values, "values", (horizon, states))
     check_finite(given, "values")
     visits = _visits(mdp, taken)
@@ -202,7 +202,12 @@ def _check(mdp: EpisodicMDP, temperature: float, reference: Any) -> tuple[float,
     if reference is None:
         mask = mdp.available.astype(np.float64)
         return heat, np.asarray(mask / mask.sum(axis=-1, keepdims=True))
+    return heat, _as_rows(reference, mdp, "reference")
+
+
+def _as_rows(policy: Any, mdp: EpisodicMDP, name: str) -> FloatArray:
+    """Validate a policy whose errors call it by another name; return rows (H, S, A)."""
     try:
-        return heat, as_policy(reference, mdp.available)
+        return as_policy(policy, mdp.available)
     except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace("policy", "reference", 1)) from None
+        raise type(error)(str(error).replace("policy", name, 1)) from None
