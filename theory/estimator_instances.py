@@ -208,46 +208,58 @@ def ordered_groups(count: int, size: int) -> IntArray:
     return np.array(list(product(range(count), repeat=size)))
 
 
-def read(outcomes: Outcomes, members: IntArray) -> Group:
-    """Return what weight functions may read of groups (B, G) of outcomes to one prompt."""
+def read(outcomes: Outcomes, members: IntArray, values: FractionArray | None = None) -> Group:
+    """Return what weight functions may read of groups (B, G) of outcomes to one prompt.
+
+    values: (m,) what they are told of the expected rewards of the prompts, the truth by default.
+    """
     prompt = outcomes.prompt_of[members[:, :1]]
     return Group(
         rewards=outcomes.rewards[members],
         squared_norms=outcomes.squared_norms[members],
         lengths=outcomes.lengths[members].astype(object),
-        value=outcomes.values[prompt],
+        value=(outcomes.values if values is None else values)[prompt],
         optimal=optimal_baselines(outcomes)[prompt],
         greedy=outcomes.greedy_rewards()[prompt],
     )
 
 
 def estimates(
-    outcomes: Outcomes, estimator: Estimator, prompt: int, size: int
+    outcomes: Outcomes,
+    estimator: Estimator,
+    prompt: int,
+    size: int,
+    values: FractionArray | None = None,
 ) -> tuple[FractionArray, FractionArray]:
     """Return the probabilities (B,) of all groups of a prompt and what is estimated, (B, k).
 
     Scores are multiplied by the ratios of whole responses; no other gate is applied.
+    values: as `read` has them, so that VALUE takes any baselines of the prompts.
     """
     first, last = outcomes.starts[prompt], outcomes.starts[prompt + 1]
     members = first + ordered_groups(last - first, size)
-    weights = estimator.weights(read(outcomes, members)) * outcomes.ratios[members]
+    weights = estimator.weights(read(outcomes, members, values)) * outcomes.ratios[members]
     summed = (weights[:, :, None] * outcomes.scores[members]).sum(axis=1)
     return np.prod(outcomes.drawn[members], axis=1), np.asarray(summed)
 
 
-def moments(outcomes: Outcomes, estimator: Estimator, size: int) -> Moment:
+def moments(
+    outcomes: Outcomes, estimator: Estimator, size: int, values: FractionArray | None = None
+) -> Moment:
     """Return the moments of an estimate from one group of each prompt, by all ordered groups."""
     means, seconds = [], []
     for prompt in range(len(outcomes.weights)):
-        chances, found = estimates(outcomes, estimator, prompt, size)
+        chances, found = estimates(outcomes, estimator, prompt, size, values)
         means.append(chances @ found)
         seconds.append(chances @ (found * found).sum(axis=1))
     return Moment(np.stack(means), np.array(seconds, dtype=object))
 
 
-def mean(outcomes: Outcomes, estimator: Estimator, size: int) -> FractionArray:
+def mean(
+    outcomes: Outcomes, estimator: Estimator, size: int, values: FractionArray | None = None
+) -> FractionArray:
     """Return the mean (k,) of an estimate, over prompts and all ordered groups."""
-    return np.asarray(outcomes.weights @ moments(outcomes, estimator, size).means)
+    return np.asarray(outcomes.weights @ moments(outcomes, estimator, size, values).means)
 
 
 def variance(outcomes: Outcomes, estimator: Estimator, size: int) -> Fraction:

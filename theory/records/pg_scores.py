@@ -42,7 +42,7 @@ NORMS = Theorem(
         r"\|g(y)\|^2 = 1 - 2\pi(y) + \|\pi\|^2,\qquad \mathbb{E}\|g\|^2 = 1 - \|\pi\|^2 = "
         r"1 - e^{-H_2(\pi)}"
     ),
-    hypotheses=(r"tabular softmax, $g = e_y - \pi$; $H_2$ is R\'enyi's entropy of order 2",),
+    hypotheses=(r"tabular softmax, $g = e_y - \pi$; $H_2$ is Rényi's entropy of order 2",),
     kind="identity",
     sample=sample_bandit,
     sides=norm_sides,
@@ -214,7 +214,7 @@ ENTROPIC = Theorem(
         r"\operatorname{tr}\operatorname{Cov}\bigl(g\,(r - \mathbb{E}r)\bigr) \le "
         r"(r_{\max} - r_{\min})^2\,(1 - e^{-H_2(\pi)})"
     ),
-    hypotheses=(r"tabular softmax; $H_2 = -\log\|\pi\|^2$ is R\'enyi's entropy of order 2",),
+    hypotheses=(r"tabular softmax; $H_2 = -\log\|\pi\|^2$ is Rényi's entropy of order 2",),
     kind="inequality",
     sample=sample_rare_gain,
     sides=entropic_sides,

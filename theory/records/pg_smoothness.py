@@ -159,7 +159,7 @@ def range_sides(along: Along) -> tuple[Side, Side]:
 
 def sample_any_steep(tape: Tape, size: int) -> Along:
     """Draw as `sample_steep`, or logits with shared parameters."""
-    return sample_steep(tape, size) if tape.integer(0, 1) else sample_along(tape, size)
+    return sample_steep(tape, size) if tape.integer(0, 3) else sample_along(tape, size)
 
 
 BY_RANGE = Theorem(
@@ -180,7 +180,7 @@ BY_RANGE = Theorem(
         sides=lambda along: _by_range(along, 144),
     ),
     notes="It implies estimators/softmax-smoothness, as the squared range is at most 2 ||w||^2.",
-    sharpness=0.999,
+    sharpness=0.99,
 )
 
 

@@ -4,22 +4,20 @@ The mean of an estimate is a sum over all ordered groups; the gradient it is hel
 differentiating the policy by dual numbers, without a score in sight.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
-from rltheory.analysis.estimators.outcomes import Outcomes
 from rltheory.analysis.estimators.weights import (
     DR_GRPO,
     LEAVE_ONE_OUT,
     OBLR,
     OWN_OPTIMAL,
     REINFORCE,
+    VALUE,
     Estimator,
-    Group,
 )
 from rltheory.analysis.rational import FractionArray
 from rltheory.theory import estimator_instances as models
@@ -60,36 +58,23 @@ def sample_probe(tape: Tape, size: int) -> Probe:
     return Probe(policy, models.direction(tape, policy), baselines, tape.integer(2, 3))
 
 
-def constant_baseline(outcomes: Outcomes, baselines: FractionArray) -> Estimator:
-    """Return REINFORCE with a baseline for each prompt, found by the prompt's value."""
-    values = list(outcomes.values)
-
-    def advantages(group: Group) -> FractionArray:
-        # The values of two prompts may agree, so both are given the first one's baseline.
-        chosen = [baselines[values.index(v)] for v in group.value.ravel()]
-        return np.asarray(group.rewards - np.array(chosen, dtype=object)[:, None])
-
-    return replace(REINFORCE, name="known baseline", advantages=advantages)
-
-
 def _against_gradient(
-    probe: Probe, choose: Callable[[Outcomes], Estimator], factor: Fraction = Fraction(1)
+    probe: Probe, estimator: Estimator, factor: Fraction = Fraction(1)
 ) -> tuple[Side, Side]:
     """Return the mean estimate along the direction and `factor` times the derivative of J."""
-    outcomes = probe.policy.outcomes()
-    mean = models.mean(outcomes, choose(outcomes), probe.group)
+    mean = models.mean(probe.policy.outcomes(), estimator, probe.group, probe.baselines)
     slope = probe.policy.slope(probe.direction, probe.policy.rewards)
     return mean @ probe.direction, factor * slope
 
 
 def baseline_sides(probe: Probe) -> tuple[Side, Side]:
     """Return the mean of REINFORCE with a baseline along the direction, and the derivative."""
-    return _against_gradient(probe, lambda o: constant_baseline(o, probe.baselines))
+    return _against_gradient(probe, VALUE)
 
 
 def _reads_the_response(probe: Probe) -> tuple[Side, Side]:
     half = replace(REINFORCE, advantages=lambda group: group.rewards * Fraction(1, 2))
-    return _against_gradient(probe, lambda o: half)
+    return _against_gradient(probe, half)
 
 
 UNBIASED = Theorem(
@@ -118,7 +103,7 @@ UNBIASED = Theorem(
 
 def left_out_sides(probe: Probe) -> tuple[Side, Side]:
     """Return the mean of the leave-one-out estimate along the direction, and the derivative."""
-    return _against_gradient(probe, lambda o: LEAVE_ONE_OUT)
+    return _against_gradient(probe, LEAVE_ONE_OUT)
 
 
 LEFT_OUT = Theorem(
@@ -135,7 +120,7 @@ LEFT_OUT = Theorem(
     control=Control(
         name="own sample in the mean",
         explanation="The baseline is the mean of all G rewards, the response's own among them.",
-        sides=lambda probe: _against_gradient(probe, lambda o: DR_GRPO),
+        sides=lambda probe: _against_gradient(probe, DR_GRPO),
     ),
     cost=2.0,
 )
@@ -143,7 +128,7 @@ LEFT_OUT = Theorem(
 
 def own_sample_sides(probe: Probe) -> tuple[Side, Side]:
     """Return the mean of the group-mean estimate along the direction and its shrunk derivative."""
-    return _against_gradient(probe, lambda o: DR_GRPO, 1 - Fraction(1, probe.group))
+    return _against_gradient(probe, DR_GRPO, 1 - Fraction(1, probe.group))
 
 
 OWN_SAMPLE = Theorem(
@@ -164,7 +149,7 @@ OWN_SAMPLE = Theorem(
     control=Control(
         name="unbiased",
         explanation=r"The factor $1 - 1/G$ is left out.",
-        sides=lambda probe: _against_gradient(probe, lambda o: DR_GRPO),
+        sides=lambda probe: _against_gradient(probe, DR_GRPO),
     ),
     notes=(
         "The factor is the same for every prompt and policy: a matter of the step size. Dividing "
@@ -211,7 +196,7 @@ RESCALED = Theorem(
 
 def estimated_sides(probe: Probe) -> tuple[Side, Side]:
     """Return the mean with the optimal baseline estimated by the others, and the derivative."""
-    return _against_gradient(probe, lambda o: OBLR)
+    return _against_gradient(probe, OBLR)
 
 
 def _moving(probe: Probe) -> bool:
@@ -241,7 +226,7 @@ ESTIMATED = Theorem(
             "The weighted average runs over the whole group, the response itself among it, as in "
             "public implementations of this baseline."
         ),
-        sides=lambda probe: _against_gradient(probe, lambda o: OWN_OPTIMAL),
+        sides=lambda probe: _against_gradient(probe, OWN_OPTIMAL),
     ),
     notes=(
         "With the own sample the mean is not even a multiple of the gradient, unlike that of "
@@ -263,8 +248,7 @@ def _off_policy(instance: OffPolicy, *, corrected: bool) -> tuple[Side, Side]:
     outcomes = policy.outcomes(behaviour)
     if not corrected:
         outcomes = replace(outcomes, probabilities=outcomes.drawn, behaviour=None)
-    estimator = constant_baseline(outcomes, baselines)
-    found = models.mean(outcomes, estimator, group)
+    found = models.mean(outcomes, VALUE, group, baselines)
     return found @ direction, policy.slope(direction, policy.rewards)
 
 

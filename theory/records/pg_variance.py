@@ -14,13 +14,14 @@ from rltheory.analysis.estimators.outcomes import Outcomes
 from rltheory.analysis.estimators.weights import (
     LEAVE_ONE_OUT,
     OBLR,
+    VALUE,
     Estimator,
 )
 from rltheory.analysis.rational import FractionArray
 from rltheory.theory import estimator_instances as models
 from rltheory.theory.estimator_instances import Policy
 from rltheory.theory.exact import fractions
-from rltheory.theory.records.pg_unbiased import Probe, constant_baseline, sample_probe
+from rltheory.theory.records.pg_unbiased import Probe, sample_probe
 from rltheory.theory.sides import Side
 from rltheory.theory.tape import Tape
 from rltheory.theory.theorem import Control, Theorem
@@ -55,11 +56,13 @@ def sample_batch(tape: Tape, size: int) -> Batch:
     return Batch(policy, baselines, prompts, group)
 
 
-def batch_variance(outcomes: Outcomes, estimator: Estimator, prompts: int, group: int) -> Fraction:
+def batch_variance(
+    outcomes: Outcomes, baselines: FractionArray, prompts: int, group: int
+) -> Fraction:
     """Return the variance of the average over prompts, by all batches of prompts and groups."""
     chances, found = [], []
     for x, weight in enumerate(outcomes.weights):
-        probabilities, values = models.estimates(outcomes, estimator, x, group)
+        probabilities, values = models.estimates(outcomes, VALUE, x, group, baselines)
         chances.append(weight * probabilities)
         found.append(values)
     single_chance, single = np.concatenate(chances), np.concatenate(found)
@@ -82,7 +85,7 @@ def _pieces(batch: Batch) -> tuple[Outcomes, Fraction, FractionArray, FractionAr
 
 def _independent(batch: Batch, signal: int) -> tuple[Side, Side]:
     outcomes, square, _, gradient = _pieces(batch)
-    found = batch_variance(outcomes, constant_baseline(outcomes, batch.baselines), batch.prompts, 1)
+    found = batch_variance(outcomes, batch.baselines, batch.prompts, 1)
     return found, (square - signal * (gradient @ gradient)) / batch.prompts
 
 
@@ -123,9 +126,7 @@ def _nested(batch: Batch, *, all_independent: bool) -> tuple[Side, Side]:
     within, between = square - each, each - gradient @ gradient
     if all_independent:
         between = between / batch.group
-    found = batch_variance(
-        outcomes, constant_baseline(outcomes, batch.baselines), batch.prompts, batch.group
-    )
+    found = batch_variance(outcomes, batch.baselines, batch.prompts, batch.group)
     return found, (within / batch.group + between) / batch.prompts
 
 
