@@ -186,14 +186,14 @@ BY_RANGE = Theorem(
 
 def sample_crowded(tape: Tape, size: int) -> Along:
     """Draw a random bandit, or one likely arm, one opposite to it, and many that hardly occur."""
-    if size < 8 or not tape.integer(0, 1):
+    if size < 3 or not tape.integer(0, 2):
         policy = models.bandit(tape, min(size, 4))
         return Along(policy, models.direction(tape, policy))
     rare = Fraction(1, 2**30)
     row = np.full(size, rare, dtype=object)
     row[0] = 1 - (size - 1) * rare
     # The direction of the parameters and, from it, the gradient that makes most of it.
-    angle = Fraction(tape.integer(1, 63), 64)
+    angle = Fraction(tape.integer(24, 48), 64)
     direction = np.full(size, Fraction(0), dtype=object)
     direction[0], direction[1] = 1 - angle * angle, -2 * angle
     pull = direction * direction - 2 * (row @ direction) * direction
