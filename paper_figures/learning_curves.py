@@ -15,7 +15,7 @@ from rltheory.paper_figures import pg_models
 from rltheory.paper_figures.registry import Drawing, Figure
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "quick": {"steps": 80, "seeds": 128, "tuning": 32},
+    "quick": {"steps": 60, "seeds": 100, "tuning": 24},
     "paper": {"steps": 400, "seeds": 500, "tuning": 200},
 }
 PROMPTS, GROUP = 4, 4

@@ -14,7 +14,7 @@ from rltheory.paper_figures import pg_models
 from rltheory.paper_figures.registry import Drawing, Figure
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "quick": {"steps": 250, "marks": 9, "seeds": 1000},
+    "quick": {"steps": 200, "marks": 8, "seeds": 800},
     "paper": {"steps": 4000, "marks": 16, "seeds": 20000},
 }
 PROMPTS, GROUP = 4, 4
