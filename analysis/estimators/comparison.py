@@ -7,6 +7,7 @@ SNR step takes L as it is. Source: the comparison is ours, of the methods named 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -192,7 +193,7 @@ def compare(
 def _trained(
     model: SamplingModel,
     method: Method,
-    settings: dict[str, object],
+    settings: dict[str, Any],
     seeds: int,
     decay: float,
     grid: Sequence[float],

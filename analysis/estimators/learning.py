@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rltheory.analysis.arrays import (
     FloatArray,
@@ -92,9 +93,9 @@ def learn(
     steps: int,
     prompts: int,
     group_size: int,
-    seeds: int | Sequence[int],
+    seeds: int | Sequence[int] | IntArray,
     epochs: int = 1,
-    step_scale: float | Sequence[float] = 1.0,
+    step_scale: ArrayLike = 1.0,
     backend: str = "numpy",
 ) -> LearningRun:
     """Return runs of stochastic gradient ascent, one for each seed.
@@ -107,7 +108,8 @@ def learn(
 
     parameters: (k,) where all start, zeros by default. seeds: integers, or how many, then 0 on; a
     seed may come again. step_scale: factor of the rule's steps, one or one for each seed.
-    backend: "numpy", where a seed's run has the same bits whatever the other seeds, or "jax".
+    backend: "numpy", where a seed's run has the same bits whatever the other seeds (but for
+    networks, whose Jacobian is JAX's), or "jax".
     Raises ValueError naming an argument that does not fit; an SNRStep needs two prompts.
     """
     chosen = estimator_of(estimator)
@@ -138,9 +140,14 @@ def learn(
     check_finite(start, "parameters")
     numbers = _seeds(seeds)
     plan = _Plan(chosen, rule, int(epochs), int(members))
-    scales = np.broadcast_to(as_float_array(step_scale, "step_scale"), numbers.shape)
-    if not (np.all(np.isfinite(scales)) and scales.min() > 0):
-        raise ValueError(f"step_scale is {step_scale!r}; expected finite numbers above 0")
+    factors = as_float_array(step_scale, "step_scale")
+    check_finite(factors, "step_scale")
+    if factors.shape not in ((), numbers.shape) or factors.min() <= 0:
+        raise ValueError(
+            f"step_scale is {step_scale!r}; expected one number above 0 or one for each of the "
+            f"{len(numbers)} seeds"
+        )
+    scales = np.broadcast_to(factors, numbers.shape)
     run = partial(_run, model, plan, start, int(steps), int(prompts), int(group_size), backend)
     abreast = _ABREAST if backend == "numpy" else len(numbers)
     blocks = [slice(i, i + abreast) for i in range(0, len(numbers), abreast)]
@@ -172,7 +179,7 @@ def oblr_po(
     steps: int,
     prompts: int,
     group_size: int,
-    seeds: int | Sequence[int],
+    seeds: int | Sequence[int] | IntArray,
     smoothness: float | None = None,
     step_min: float = 0.0,
     step_max: float | None = None,
@@ -281,7 +288,7 @@ def _advance(
     return tables, lambda carry, drawn: compiled(carry, jax.numpy.asarray(drawn))
 
 
-def _seeds(given: int | Sequence[int]) -> IntArray:
+def _seeds(given: int | Sequence[int] | IntArray) -> IntArray:
     """Return the seeds as an array, checked."""
     if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
         return np.arange(check_positive_integer(int(given), "seeds"))

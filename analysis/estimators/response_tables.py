@@ -115,11 +115,15 @@ class ResponseTables:
     def state(self, parameters: Any) -> State:
         """Return the policies at parameters (s, k)."""
         xp = self.xp
-        logits = self.parametrisation.logits(parameters)
+        logits = self._logits(parameters)
         powers = xp.exp(logits - fold(xp.maximum, logits))
         policy = powers / fold(xp.add, powers)
         drawn = self.along(policy, xp.multiply)
         return State(parameters, policy, drawn if self.certain else self.chances * drawn)
+
+    def _logits(self, parameters: Any) -> Any:
+        # One product for each vector: the bits of a joint one depend on how many there are.
+        return self.parametrisation.logits(parameters[:, None])[:, 0]
 
     def along(self, table: Any, operation: Any) -> Any:
         """Return sums or products along responses, (s, n), of numbers of choices (s, R, V).
@@ -139,7 +143,7 @@ class ResponseTables:
         """Return the logarithms (s, R, V) of one policy's probabilities over another's."""
         logs = []
         for parameters in (state.parameters, others.parameters):
-            logits = self.parametrisation.logits(parameters)
+            logits = self._logits(parameters)
             shifted = logits - fold(self.xp.maximum, logits)
             logs.append(shifted - self.xp.log(fold(self.xp.add, self.xp.exp(shifted))))
         return logs[0] - logs[1]

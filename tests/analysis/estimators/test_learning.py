@@ -20,13 +20,20 @@ from rltheory.analysis.estimators.step_rules import FixedStep, SNRStep
 from rltheory.analysis.estimators.weights import ESTIMATORS, LEAVE_ONE_OUT, Group
 
 MODELS = [(kind, policy) for kind in KINDS for policy in PARAMETRISATIONS]
+LINEAR = [case for case in MODELS if case[1] != "network"]
 WEIGHTS_ONLY = [name for name, record in ESTIMATORS.items() if record.vectors is None]
 GATES = (SEQUENCE_RATIO, TOKEN_RATIO, clip(0.05), SAPO_GATE, clip(0.02, level="geometric"))
 SIZES = {"steps": 3, "prompts": 2, "group_size": 3}
 
 
-@pytest.mark.parametrize(("kind", "policy"), MODELS)
-@pytest.mark.parametrize("backend", ["numpy", "jax"])
+# Jacobians of networks are JAX's, which takes seconds to compile each.
+LIGHT = [(kind, policy, "numpy") for kind, policy in MODELS if policy != "network"]
+LIGHT += [("tree", "tabular", "jax")]
+HEAVY = [(*case, backend) for case in MODELS for backend in ("numpy", "jax")]
+HEAVY = [pytest.param(*case, marks=pytest.mark.slow) for case in HEAVY if case not in LIGHT]
+
+
+@pytest.mark.parametrize(("kind", "policy", "backend"), LIGHT + HEAVY)
 def test_tables_hold_what_the_outcomes_hold(kind, policy, backend):
     model = make_model(kind, policy, seed=1)
     points = np.random.default_rng(2).normal(size=(2, model.size))
@@ -50,7 +57,7 @@ def test_draws_invert_the_distribution_functions(kind, policy):
     model = make_model(kind, policy, seed=3)
     rng = np.random.default_rng(4)
     point, uniforms = rng.normal(size=model.size), rng.random((1, 200, 5))
-    for backend in ("numpy", "jax"):
+    for backend in ("numpy", "jax") if kind == "tree" else ("numpy",):
         tables = ResponseTables.of(model, backend)
         batch = tables.draw(tables.state(tables.xp.asarray(point[None])), uniforms)
         probabilities = model.at(point).probabilities
@@ -115,7 +122,8 @@ def plain_run(model, estimator, rule, *, steps, prompts, group_size, seed, epoch
                 spread = sum(g @ g for g in groups - mean) / (prompts * (prompts - 1))
                 signal = rule.decay * signal + (1 - rule.decay) * (mean @ mean - spread)
                 noise = rule.decay * noise + (1 - rule.decay) * spread
-                ratio = max(signal, 0.0) / noise if noise > 0 else np.inf * (signal > 0)
+                spare = np.inf if signal > 0 else 0.0
+                ratio = max(signal, 0.0) / noise if noise > 0 else spare
                 high = 1 / rule.smoothness if rule.largest is None else rule.largest
                 share = ratio / (1 + ratio) if np.isfinite(ratio) else 1.0
                 eta = float(np.clip(share / rule.smoothness, rule.smallest, high))
@@ -152,39 +160,52 @@ def test_later_epochs_read_the_ratios_through_the_gate(gate, kind, policy):
     assert_same(run, plain_run(model, estimator, FixedStep(0.4), seed=3, **sizes))
 
 
+def test_networks_learn_as_a_plain_loop_does():
+    model, rule = make_model("contextual", "network", seed=3), FixedStep(0.5)
+    sizes = SIZES | {"steps": 2}
+    run = learn(model, "oblr", rule, seeds=[4], **sizes)
+    assert_same(run, plain_run(model, ESTIMATORS["oblr"], rule, seed=4, **sizes))
+
+
 @settings(max_examples=15)
-@given(st.sampled_from(MODELS), st.sampled_from(["rloo", "oblr", "optimal"]), st.integers(0, 2**32))
-def test_runs_of_all_models_are_those_of_a_plain_loop(model, name, seed):
+@given(st.sampled_from(LINEAR), st.sampled_from(["rloo", "oblr", "optimal"]), st.integers(0, 2**32))
+def test_runs_of_linear_models_are_those_of_a_plain_loop(model, name, seed):
     model = make_model(*model, seed=seed % 1000)
     rule = SNRStep(smoothness=1.0, largest=2.0)
     run = learn(model, name, rule, seeds=[seed], **SIZES)
     assert_same(run, plain_run(model, ESTIMATORS[name], rule, seed=seed, **SIZES))
 
 
+SHARED = [
+    ("tree", "tabular", "oblr", SNRStep(smoothness=0.4), 1),
+    ("contextual", "linear", "grpo", FixedStep(0.5), 2),
+]
+SHARED_SLOWLY = [
+    ("bandit", "tabular", "oblr", SNRStep(smoothness=0.4), 1),
+    ("tree", "tabular", "optimal", FixedStep(0.5), 1),
+    ("tree", "linear", "gspo", SNRStep(smoothness=0.4), 2),
+    ("episodes", "tabular", "reinforce++", FixedStep(0.5), 2),
+    ("contextual", "network", "remax", FixedStep(0.5), 1),
+    ("tree", "tabular", "sapo", SNRStep(smoothness=0.4), 3),
+]
+
+
 @pytest.mark.parametrize(
-    ("kind", "policy", "name", "epochs"),
-    [
-        ("bandit", "tabular", "oblr", 1),
-        ("contextual", "linear", "grpo", 3),
-        ("tree", "tabular", "optimal", 1),
-        ("tree", "linear", "gspo", 2),
-        ("episodes", "tabular", "reinforce++", 2),
-        ("contextual", "network", "remax", 1),
-        ("tree", "tabular", "sapo", 2),
-    ],
+    ("kind", "policy", "name", "rule", "epochs"),
+    SHARED + [pytest.param(*case, marks=pytest.mark.slow) for case in SHARED_SLOWLY],
 )
-def test_both_backends_agree(kind, policy, name, epochs):
+def test_both_backends_agree(kind, policy, name, rule, epochs):
     model = make_model(kind, policy, seed=7)
-    for rule in (FixedStep(0.5), SNRStep(smoothness=0.4)):
-        sizes = {"steps": 40, "prompts": 3, "group_size": 4, "epochs": epochs}
-        numpy_run = learn(model, name, rule, seeds=6, **sizes)
-        jax_run = learn(model, name, rule, seeds=6, backend="jax", **sizes)
-        for field in ("values", "step_sizes", "signal_to_noise", "parameters"):
-            ours, theirs = getattr(numpy_run, field), getattr(jax_run, field)
-            np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+    # Not longer, as a step that overshoots lets roundings grow.
+    sizes = {"steps": 20, "prompts": 3, "group_size": 4, "epochs": epochs}
+    numpy_run = learn(model, name, rule, seeds=6, **sizes)
+    jax_run = learn(model, name, rule, seeds=6, backend="jax", **sizes)
+    for field in ("values", "step_sizes", "signal_to_noise", "parameters"):
+        ours, theirs = getattr(numpy_run, field), getattr(jax_run, field)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize(("kind", "policy"), MODELS[:2] + MODELS[3:5] + MODELS[6:8] + MODELS[9:11])
+@pytest.mark.parametrize(("kind", "policy"), LINEAR)
 def test_a_seeds_bits_do_not_depend_on_the_seeds_beside_it(kind, policy, monkeypatch):
     model = make_model(kind, policy, seed=8)
     rule = SNRStep(smoothness=0.4)
