@@ -14,6 +14,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "paper": {"seeds": 500, "steps": 1000, "tuning": 50},
 }
 PROMPTS, GROUP = 4, 4
+GRID = tuple(4.0**k for k in range(-3, 6))
+"""Multiples of 1 / L to choose from: wide, as a choice at an end would speak of the grid."""
 REFERENCE = "RLOO"
 ALIKE = "Group mean, SNR step"
 OURS = ("OBLR-PO", "OBLR-PO, scaled")
@@ -32,6 +34,7 @@ def draw(scale: str, seed: int) -> Drawing:
         steps=settings["steps"],
         prompts=PROMPTS,
         group_size=GROUP,
+        grid=GRID,
         tuning_seeds=settings["tuning"],
     )
     rows = [_row(entry) for entry in found]
@@ -119,9 +122,14 @@ def findings(rows: plotting.Rows) -> str:
                 f"group mean with the SNR step on {ours[f'wins over {ALIKE}']:.0%}"
             )
         words.append(f"On the {family} {_said(order[0])} ends highest; {'; '.join(ranks)}.")
+    tuned = {method.title for method in comparison.METHODS if method.tuned}
+    chosen = [row["multiple"] for row in rows if row["method"] in tuned]
+    ends = sum(multiple in (min(GRID), max(GRID)) for multiple in chosen)
     verdict = f"in {won} of {len(OURS) * len(families)} cases" if won else "nowhere"
     return (
-        f"{' '.join(words)} OBLR-PO is ahead of all other methods beyond the intervals {verdict}."
+        f"{' '.join(words)} OBLR-PO is ahead of all other methods beyond the intervals {verdict}. "
+        f"Of {len(chosen)} multiples chosen, {ends} are at an end of the grid, where a wider grid "
+        "might have found a better one."
     )
 
 
@@ -135,10 +143,11 @@ FIGURE = Figure(
     caption="Exact expected reward after the last step of sampled ascent from the uniform policy, "
     f"batches of {PROMPTS} prompts with {GROUP} responses each, all methods with the same seeds. "
     "Above: means over seeds with 95% bootstrap intervals; filled marks have a step, or a "
-    "multiple of the SNR step, chosen from one grid of multiples of 1 / L by the final reward on "
-    "other seeds; white marks take the SNR step with the bound L as it is. Below: the share of "
-    "seeds on which the method of the row ends above that of the column, ties half. Dr. GRPO is "
-    "the group mean on policy. The exact optimal baseline cannot be had in practice.",
+    "multiple of the SNR step, chosen from one grid of multiples of 1 / L, from 1 / 64 to 1024, "
+    "by the final reward on other seeds; white marks take the SNR step with the bound L as it is. "
+    "Below: the share of seeds on which the method of the row ends above that of the column, ties "
+    "half. Dr. GRPO is the group mean on policy. The exact optimal baseline cannot be had in "
+    "practice.",
     source="Huang, Sheng and Zheng (2025); Williams (1992); Kool, van Hoof and Welling (2019); "
     "Shao et al. (2024); Li et al. (2024); Hu (2025); Liu et al. (2025)",
     draw=draw,

@@ -469,7 +469,8 @@ def test_findings_count_the_cases_beyond_the_intervals():
         return [
             {
                 "family": "bandit", "method": title, "final": final, "low": final - 0.01,
-                "high": final + 0.01, "wins over RLOO": 0.5, f"wins over {compared.ALIKE}": 0.5,
+                "high": final + 0.01, "multiple": 1.0,
+                "wins over RLOO": 0.5, f"wins over {compared.ALIKE}": 0.5,
             }
             for title, final in [("OBLR-PO", ours[0]), ("OBLR-PO, scaled", ours[1]), *others]
         ]  # fmt: skip
@@ -477,4 +478,9 @@ def test_findings_count_the_cases_beyond_the_intervals():
     others = [("RLOO", 0.5), ("GRPO", 0.6)]
     assert "intervals nowhere." in compared.findings(table((0.4, 0.61), others))
     assert "intervals in 1 of 2 cases." in compared.findings(table((0.63, 0.61), others))
-    assert "GRPO (0.6000" in compared.findings(table((0.4, 0.5), others))
+    said = compared.findings(table((0.4, 0.5), others))
+    assert "GRPO (0.6000" in said
+    # OBLR-PO itself takes no multiple, the other three choose one.
+    assert "Of 3 multiples chosen, 0 are at an end" in said
+    edge = [row | {"multiple": compared.GRID[-1]} for row in table((0.4, 0.5), others)]
+    assert "Of 3 multiples chosen, 3 are at an end" in compared.findings(edge)
