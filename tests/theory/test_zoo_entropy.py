@@ -54,7 +54,7 @@ def test_engine_refutes_the_control(theorem):
 @pytest.mark.slow
 @each_theorem
 def test_no_counterexample_is_found_at_length(theorem):
-    found = attack(theorem, BUDGETS["deep"], 2)
+    found = attack(theorem, BUDGETS["standard"], 2)
     assert not found.error
     if theorem.kind not in EXISTENTIAL:
         assert not found.violated
