@@ -7,12 +7,20 @@ Source: Liu et al. (2025), arXiv 2509.16591; formulas as in the authors' public 
 """
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rltheory.analysis.arrays import FloatArray, as_float_array, check_finite, check_range
+from rltheory.analysis.arrays import (
+    FloatArray,
+    as_float_array,
+    check_distributions,
+    check_finite,
+    check_positive_integer,
+    check_range,
+    check_shape,
+)
 from rltheory.analysis.estimators.weights import GRPO, VALUE, Estimator, Group, Normalisation
 
 LARGEST_ADVANTAGE = 5.0
@@ -71,10 +79,7 @@ def aggregated(normalisation: Normalisation, estimator: Estimator = VALUE) -> Es
     "response" (GRPO, GSPO, SAPO), or the number of "token"s of the group (DAPO, HAPO).
     Raises ValueError for another name.
     """
-    if normalisation not in ("group", "response", "token"):
-        raise ValueError(
-            f"normalisation is {normalisation!r}; expected 'group', 'response' or 'token'"
-        )
+    _check_normalisation(normalisation)
     # Closed forms know the group's size only.
     pairwise = estimator.pairwise if normalisation == "group" else None
     return replace(
@@ -84,6 +89,34 @@ def aggregated(normalisation: Normalisation, estimator: Estimator = VALUE) -> Es
         normalisation=normalisation,
         pairwise=pairwise,
     )
+
+
+def length_weights(
+    probabilities: ArrayLike, lengths: ArrayLike, normalisation: Normalisation, group_size: int
+) -> FloatArray:
+    """Return what the mean of a normalised estimate multiplies each response by, (n,).
+
+    With a baseline that does not depend on the group, E of the estimate is the sum over responses
+    of probability, advantage, score and this weight: 1 for "group", 1 / length for "response",
+    E[G / (length + lengths of G - 1 others)] for "token", by convolution for any group size.
+    probabilities: (n,) of the responses to a prompt; lengths: (n,) integers of at least 1.
+    """
+    masses = as_float_array(probabilities, "probabilities", (None,))
+    check_distributions(masses, "probabilities")
+    counts = np.asarray(lengths)
+    check_shape(counts, "lengths", masses.shape)
+    if counts.dtype.kind not in "iu" or counts.min() < 1:
+        raise ValueError("lengths must be integers of at least 1")
+    size = check_positive_integer(group_size, "group_size")
+    _check_normalisation(normalisation)
+    if normalisation == "group":
+        return np.ones(len(masses))
+    if normalisation == "response":
+        return np.asarray(1.0 / counts)
+    single, law = np.bincount(counts, masses), np.ones(1)
+    for _ in range(size - 1):
+        law = np.convolve(law, single)
+    return np.asarray((size / (counts[:, None] + np.arange(len(law)))) @ law)
 
 
 def relative_entropies(entropies: ArrayLike, *, quantile: float = 0.8) -> FloatArray:
@@ -157,6 +190,11 @@ def redistributed(
     neutral: NDArray[np.bool_] = (moved > 1.0 - low / 2) & (moved < 1.0 + high / 2)
     changed = np.where(level > 0, ~neutral, neutral)
     return np.where(changed, given * (1.0 + scale * level), given)
+
+
+def _check_normalisation(name: str) -> None:
+    if name not in get_args(Normalisation):
+        raise ValueError(f"normalisation is {name!r}; expected one of {get_args(Normalisation)}")
 
 
 def _level(h: ArrayLike) -> FloatArray:

@@ -24,8 +24,9 @@ def gate_slope(ratios: ArrayLike, temperature: float) -> FloatArray:
     """
     table = as_float_array(ratios, "ratios")
     check_finite(table, "ratios")
-    tanh = np.tanh(0.5 * _temperature(temperature) * (table - 1.0))
-    return np.asarray(1.0 - tanh * tanh)
+    # sech^2(x / 2) = 4 e / (1 + e)^2 with e = exp(-|x|), to all digits also far out.
+    small = np.exp(-_temperature(temperature) * np.abs(table - 1.0))
+    return np.asarray(4.0 * small / (1.0 + small) ** 2)
 
 
 class Peak(NamedTuple):

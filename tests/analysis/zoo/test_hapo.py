@@ -131,6 +131,16 @@ def test_token_means_are_those_of_all_groups(seed):
     assert np.allclose(full.mean, wanted, atol=1e-13)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_length_weights_give_the_means(seed, size):
+    outcomes = tree(seed)
+    away = outcomes.rewards - outcomes.value
+    for name in ("group", "response", "token"):
+        weights = hapo.length_weights(outcomes.probabilities, outcomes.lengths, name, size)
+        found = estimator_moments(outcomes, hapo.aggregated(name), group_size=size)
+        assert np.allclose((outcomes.probabilities * away * weights) @ outcomes.scores, found.mean)
+
+
 def cosine(a, b):
     return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
@@ -200,6 +210,11 @@ def test_redistribution_by_hand_keeps_signs(level):
     ("call", "message"),
     [
         (lambda: hapo.aggregated("sequence"), "normalisation is 'sequence'"),
+        (lambda: hapo.length_weights([1.0], [1], "sequence", 1), "normalisation is 'sequence'"),
+        (lambda: hapo.length_weights([0.5], [1], "token", 1), "probabilities sums to 0.5"),
+        (lambda: hapo.length_weights([1.0], [0], "token", 1), "lengths must be"),
+        (lambda: hapo.length_weights([1.0], [1, 2], "token", 1), "lengths has shape"),
+        (lambda: hapo.length_weights([1.0], [1], "token", 0), "group_size is 0"),
         (lambda: hapo.relative_entropies([1.0, 0.0]), "entropies must be"),
         (lambda: hapo.relative_entropies([]), "entropies must be"),
         (lambda: hapo.relative_entropies([1.0, np.inf]), r"entropies\[1\] is inf"),
