@@ -6,11 +6,11 @@ Exits with status 1 if a target was missed.
 import sys
 from pathlib import Path
 
-from benchmarks import games, linear_mdp, mccfr, planning, psro, robust
+from benchmarks import estimators, games, linear_mdp, mccfr, planning, psro, robust
 from benchmarks.common import machine, table, versions
 
 PACKAGES = ["rltheory", "numpy", "scipy", "numba", "quantecon", "mdpsolver", "pymdptoolbox"]
-PACKAGES += ["open_spiel", "LiteEFG"]
+PACKAGES += ["open_spiel", "LiteEFG", "jax"]
 TARGET = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 TEMPLATE = """# Benchmarks
@@ -84,6 +84,13 @@ with the search. It is timed on {plain_seeds} seeds, and its seconds are scaled 
 of our runs is evaluated exactly, which counts.
 
 {linear}
+
+## Policy-gradient estimators
+
+Before timing, the moments of an estimator with a closed form are compared with a plain sum, and the
+values of a learner on NumPy with those on JAX, which must agree to {estimator_agreement:g}.
+
+{estimators}
 """
 
 
@@ -96,7 +103,8 @@ def main() -> int:
     psro_text, psro_claims = psro.report()
     linear_text, linear_claims = linear_mdp.report()
     claims = planning_claims + robust_claims + games_claims + mccfr_claims + psro_claims
-    claims += linear_claims
+    estimators_text, estimators_claims = estimators.report()
+    claims += linear_claims + estimators_claims
     text = TEMPLATE.format(
         machine=machine(),
         versions=versions(PACKAGES),
@@ -113,6 +121,8 @@ def main() -> int:
         linear_agreement=linear_mdp.AGREEMENT,
         plain_seeds=linear_mdp.Scale().plain_seeds,
         linear=linear_text,
+        estimator_agreement=estimators.AGREEMENT,
+        estimators=estimators_text,
     )
     print(text)
     TARGET.parent.mkdir(exist_ok=True)

@@ -60,13 +60,13 @@ def large_model(prompts: int, arms: int, parameters: int) -> SamplingModel:
 
 def _moments(size: Scale) -> tuple[str, list[Claim]]:
     model = large_model(*size.outcomes)
-    outcomes = model.at(np.random.default_rng(1).standard_normal(model.size))
+    point = np.random.default_rng(1).standard_normal(model.size)
+    outcomes = model.at(point)
     rows, worst = [], 0.0
     for name in ("reinforce", "rloo", "optimal"):
         for whole in (True, False):
-            run = partial(
-                estimator_moments, outcomes, name, group_size=8, prompts=4, covariance=whole
-            )
+            sizes = {"group_size": 8, "prompts": 4, "covariance": whole}
+            run = partial(estimator_moments, model, name, parameters=point, **sizes)
             found = run()
             # The trace, by a sum over outcomes that knows nothing of groups.
             if name == "reinforce":
@@ -80,7 +80,7 @@ def _moments(size: Scale) -> tuple[str, list[Claim]]:
     m, arms, k = size.outcomes
     note = (
         f"{m * arms:,} outcomes ({m} prompts with {arms} responses), {k:,} parameters, groups of 8 "
-        "responses to each of 4 prompts; the outcomes' scores are there, the rest counts."
+        "responses to each of 4 prompts; probabilities and scores of all outcomes count."
     )
     title = f"estimators: exact moments, {m * arms:,} outcomes and {k:,} parameters, in seconds"
     return (
