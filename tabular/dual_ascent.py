@@ -18,7 +18,6 @@ from rltheory.analysis.simplex import KL, log_softmax
 from rltheory.tabular.constrained import (
     as_constraints,
     as_multipliers,
-    discounted_costs,
     penalised_rewards,
 )
 from rltheory.tabular.evaluation import evaluate_policy, occupancy_measure
@@ -160,8 +159,9 @@ def _run(
         policy = respond(prices)
         multipliers[t] = prices
         values[t] = mdp.initial @ evaluate_policy(mdp, policy).values
-        excess[t] = discounted_costs(mdp, costs, policy) - budgets
-        flow += occupancy_measure(mdp, policy)
+        visits = occupancy_measure(mdp, policy)
+        excess[t] = np.tensordot(costs, visits, 2) / (1.0 - mdp.discount) - budgets
+        flow += visits
         integral = np.maximum(integral + step * excess[t], 0.0)
         prices = np.maximum(integral + proportional * excess[t], 0.0)
     flow /= count
