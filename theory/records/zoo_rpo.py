@@ -82,30 +82,56 @@ def _wins(tape: Tape, size: int) -> FractionArray:
     return games.positive(drawn)
 
 
-def sample_saddle(tape: Tape, size: int) -> Saddle:
-    """Draw a policy, references and comparisons, and the base policy that makes it a saddle."""
+def _made(tape: Tape, wins: FractionArray, *, binding: bool) -> Saddle:
+    """Return a saddle for these comparisons: the base policy is what makes a drawn policy one.
+
+    binding: whether the box binds, at the lower end for one response, at the upper for the next.
+    """
+    size = len(wins)
     beta = Fraction(tape.integer(1, 2))
     policy, reference = games.interior(tape, size), games.interior(tape, size)
-    wins = to_fractions(_wins(tape, size))
     odds = (policy / reference) ** int(beta)
-    lost = odds[None] / (odds[:, None] + odds[None])
-    pulls = wins * lost
+    pulls = wins * (odds[None] / (odds[:, None] + odds[None]))
     # Where the box binds, the objective may slope upwards out of its lower end.
     slopes = to_fractions(np.zeros(size))
-    if tape.integer(0, 1):
+    if binding:
         slope = Fraction(tape.integer(1, 8), 8)
         low = tape.integer(0, size - 1)
         slopes[low] += slope
         slopes[(low + 1) % size] -= slope
     needed = slopes + pulls.sum(axis=1) - pulls.sum(axis=0)
     eta = max(max(needed / policy), Fraction(1, 8)) * Fraction(tape.integer(4, 16), 4)
-    base = policy - needed / eta
-    problem = Problem(wins, reference, base, beta, eta)
+    problem = Problem(wins, reference, policy - needed / eta, beta, eta)
     scale = Fraction(2) ** -tape.integer(0, 5)
     move = fractions(tape.dyadic(size, -2, 2, 3)) * scale
     move = np.where(slopes > 0, np.abs(move), np.where(slopes < 0, -np.abs(move), move))
     other = policy + (games.strategy(tape, size) - policy) * scale
     return Saddle(problem, policy, np.asarray(other), np.asarray(move), slopes)
+
+
+def sample_saddle(tape: Tape, size: int) -> Saddle:
+    """Draw a saddle point; half of the time the box binds."""
+    return _made(tape, to_fractions(_wins(tape, size)), binding=bool(tape.integer(0, 1)))
+
+
+def _sample_parts(tape: Tape, size: int, *, binding: bool) -> Saddle:
+    """Draw comparisons that never cross from the first responses to the others."""
+    wins = to_fractions(_wins(tape, size))
+    cut = tape.integer(1, size - 1)
+    wins[:cut, cut:], wins[cut:, :cut] = Fraction(0), Fraction(0)
+    return _made(tape, wins, binding=binding)
+
+
+def components(wins: FractionArray) -> FractionArray:
+    """Return which responses are linked by comparisons, (components, K) of ones and zeros."""
+    linked = np.linalg.matrix_power(np.eye(len(wins)) + (wins + wins.T != 0), len(wins)) > 0
+    return to_fractions(np.unique(linked, axis=0).astype(float))
+
+
+def parts_sides(instance: Saddle) -> tuple[Side, Side]:
+    """Return the saddle policy's mass on every component of comparisons, and the base policy's."""
+    parts = components(instance.problem.wins)
+    return parts @ instance.policy, parts @ instance.problem.base
 
 
 def moved(instance: Saddle) -> bool:
@@ -168,6 +194,34 @@ SADDLE = Theorem(
     notes=(
         "Both inequalities together say that maximin and minimax agree. Some responses are never "
         "compared; some rewards lie on the border of the box."
+    ),
+)
+
+
+PARTS = Theorem(
+    id="rpo/parts-keep-the-base-mass",
+    title="Pessimism moves no mass between responses that no chain of comparisons links",
+    source="Derived here",
+    statement=(
+        r"\sum_{y\in P}\hat\pi(y) = \sum_{y\in P}\pi_0(y) \quad\text{for every component } P "
+        r"\text{ of the graph of comparisons}"
+    ),
+    hypotheses=(
+        r"$\hat\pi$ the maximin policy, $\hat r$ the minimax reward; the box does not bind at "
+        r"$\hat r$",
+    ),
+    kind="identity",
+    sample=lambda tape, size: _sample_parts(tape, size, binding=False),
+    sides=parts_sides,
+    control=Control(
+        name="the box binds",
+        explanation="Rewards may lie on the border of the box.",
+        sample=lambda tape, size: _sample_parts(tape, size, binding=True),
+    ),
+    sizes=(2, 3, 4),
+    notes=(
+        r"So a response that was never compared is given as often as the base policy gives it, "
+        r"whatever $\eta$ and $\beta$; the base decides where there are no data."
     ),
 )
 
@@ -289,4 +343,4 @@ REPARAMETRISED = Theorem(
 )
 
 
-THEOREMS = (SADDLE, FINITE, REPARAMETRISED)
+THEOREMS = (SADDLE, PARTS, FINITE, REPARAMETRISED)
