@@ -8,6 +8,7 @@ import pytest
 
 from rltheory.analysis import plotting
 from rltheory.analysis.plotting import column
+from rltheory.analysis.zoo.bapo import AdaptiveClip, balanced_gradient
 from rltheory.analysis.zoo.entropy import mean_entropy
 from rltheory.paper_figures import entropy_dynamics as dynamics
 from rltheory.paper_figures import entropy_rule as rule
@@ -79,6 +80,19 @@ def test_clipped_grpo_takes_its_first_epoch_on_policy():
     first, more = one - start, four - start
     assert np.linalg.norm(more) > np.linalg.norm(first)
     assert first @ more > 0.9 * np.linalg.norm(first) * np.linalg.norm(more)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_bounds_of_bapo_stay_where_they_start(index):
+    model, start = dynamics.problem(0, index)
+    for drawn in islice(dynamics.bapo(model, start, 60), 60):
+        gains, point = dynamics._standardised(model, drawn), drawn
+        for epoch in range(dynamics.EPOCHS):
+            gradient, bounds = balanced_gradient(model, point, drawn, gains, AdaptiveClip())
+            assert (bounds.low, bounds.high) == (0.6, 1.2)
+            assert bounds.share >= 0.5 - 1e-9
+            assert epoch or bounds.share == pytest.approx(0.5)
+            point = point + dynamics.RATE * gradient
 
 
 def test_aepo_holds_its_target():
