@@ -20,13 +20,29 @@ from rltheory.games.normal_form.preference import Preferences, minimax_winner, s
 from rltheory.theory import balls
 from rltheory.theory import game_instances as games
 from rltheory.theory.engine import falsify
-from rltheory.theory.records import zoo_hdpo, zoo_inpo, zoo_rpo, zoo_spo, zoo_ts_ddr
+from rltheory.theory.records import (
+    zoo_hdpo,
+    zoo_hdpo_discrete,
+    zoo_inpo,
+    zoo_inpo_rest,
+    zoo_rpo,
+    zoo_spo,
+    zoo_ts_ddr,
+)
 from rltheory.theory.sides import to_bounds
 from rltheory.theory.tape import Tape
 
 THEOREMS = [
     theorem
-    for module in (zoo_hdpo, zoo_inpo, zoo_rpo, zoo_spo, zoo_ts_ddr)
+    for module in (
+        zoo_hdpo,
+        zoo_hdpo_discrete,
+        zoo_inpo,
+        zoo_inpo_rest,
+        zoo_rpo,
+        zoo_spo,
+        zoo_ts_ddr,
+    )
     for theorem in module.THEOREMS
 ]
 SEEDS = range(6)
@@ -105,8 +121,8 @@ def test_steps_and_rests_in_balls_are_the_public_ones(seed):
     arrays = (floats(x) for x in (pulled.preferences, pulled.policy, pulled.reference))
     logs = zoo_inpo._next(pulled, pulled.tau / pulled.eta)
     np.testing.assert_allclose(np.exp(middle(logs)), mirror_step(*arrays, **weights), rtol=1e-10)
-    rest = zoo_inpo.sample_rest(Tape(seed=seed), 3)
-    anchor = zoo_inpo._reference(rest, (1 + rest.preferences @ rest.rest) / 2)
+    rest = zoo_inpo_rest.sample_rest(Tape(seed=seed), 3)
+    anchor = zoo_inpo_rest._reference(rest, (1 + rest.preferences @ rest.rest) / 2)
     reference = np.exp(middle(anchor))
     if reference.min() > 1e-12:
         found = regularised_nash(
@@ -155,7 +171,7 @@ def test_dual_costs_are_the_moments_costs(seed):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_expected_totals_are_means_over_traces(seed):
-    instance = zoo_hdpo.sample_periods(Tape(seed=seed), 3)
+    instance = zoo_hdpo_discrete.sample_periods(Tape(seed=seed), 3)
     levels, demand, chances, holding, shortage, price, lost_sales = instance
     total = Fraction(0)
     for trace in itertools.product(range(len(demand)), repeat=3):
@@ -164,7 +180,7 @@ def test_expected_totals_are_means_over_traces(seed):
             lost_sales=lost_sales,
         )  # fmt: skip
         total += np.prod(chances[list(trace)]) * cost
-    assert zoo_hdpo.expected_total(instance, levels) == total
+    assert zoo_hdpo_discrete.expected_total(instance, levels) == total
 
 
 @pytest.mark.parametrize("seed", SEEDS)
