@@ -1,7 +1,7 @@
 """Gradients of inventory costs: along the demand trace, and by the score function.
 
 Orders carry a noise of biweight density, for which all moments are rational; derivatives that
-estimators are compared with come from dual numbers and from exact difference quotients.
+estimators are compared with come from dual numbers.
 """
 
 from fractions import Fraction

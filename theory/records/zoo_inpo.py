@@ -1,4 +1,4 @@
-"""Iterative Nash policy optimisation: its regression, its mirror step, and where it comes to rest.
+"""Iterative Nash policy optimisation: its regression and its mirror step.
 
 The regression is solved in Fractions from its labelled outcomes; steps and divergences are enclosed
 in balls of 128 bits. W = (1 + P) / 2 are win rates, tau <= eta the weights of pull and step.
