@@ -115,17 +115,16 @@ def findings(rows: plotting.Rows) -> str:
         mine = [row for row in rows if row["method"] == method]
         late = np.abs([row["last_excess"] for row in mine[-50:]])
         average = abs(mine[-1]["average_excess"])
+        off = max(abs(row["multiplier"] - row["best_multiplier"]) for row in mine[-50:])
         words.append(
-            f"{method}: {late.max():.2g} and {average:.2g}"
-            + (
-                ", the multiplier within "
-                f"{abs(mine[-1]['multiplier'] - mine[-1]['best_multiplier']):.1g} of the best"
-            )
+            f"{method}: {late.max():.2g} and {average:.2g}, the multiplier within {off:.1g} of the "
+            "best"
         )
     last = max(row["iteration"] for row in rows)
     return (
         f"After {last} iterations the distance from the budget, at most over the last fifty "
-        f"policies and for the average of all, is for {'; for '.join(words)}."
+        "policies and for the average of all, and that of the multiplier over those fifty, are for "
+        f" {'; for '.join(words)}."
     )
 
 

@@ -207,7 +207,8 @@ def findings(rows: plotting.Rows) -> str:
     return (
         f"Of the {len(front)} points of the deterministic front {len(missed)} are missed by all "
         f"weights, by up to {max(missed, default=0.0):.2g} in both objectives. The hypervolume "
-        f"rule ends within {apart['hypervolume']:.1g} of fixed weights everywhere, the gradient "
+        f"rule, whose steps differ in size, ends within {apart['hypervolume']:.1g} of fixed "
+        "weights everywhere, the gradient "
         f"rule up to {apart['gradient']:.2g} away; over all starting weights the first return "
         f"ranges over {spread['fixed']:.2g} with fixed weights and {spread['gradient']:.2g} with "
         f"the gradient rule. The best {most:.0f} deterministic policies hold "

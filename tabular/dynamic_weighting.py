@@ -99,7 +99,8 @@ def gradient_guided(weights: ArrayLike, *, rate: float) -> Weighting:
     """Return weights (K,) that grow with the influence of their objective's gradient.
 
     w_k <- w_k exp(rate * I_k), normalised, with I_k = <grad J_k, sum of all gradients> divided by
-    the squared norm of that sum, so that influences add up to one. rate: at least 0.
+    the squared norm of that sum, so that influences add up to one (our reading of the published
+    rule, which leaves the unit open). rate: at least 0.
     """
     w = _normalised(weights)
     if not w.min() > 0:
