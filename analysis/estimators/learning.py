@@ -84,6 +84,9 @@ class _Record(NamedTuple):
     signal_to_noise: Any
 
 
+_Advance = Callable[[_Carry, FloatArray], tuple[_Carry, _Record]]
+
+
 def learn(
     model: SamplingModel,
     estimator: Estimator | str,
@@ -266,26 +269,28 @@ def _run(
     return values.T, sizes.T, ratios.T, np.asarray(carry.state.parameters)
 
 
-@lru_cache(maxsize=64)
-def _advance(
-    model: SamplingModel, plan: _Plan, backend: str
-) -> tuple[ResponseTables, Callable[[_Carry, FloatArray], tuple[_Carry, _Record]]]:
-    """Return the tables and a function over several steps, compiled once where it is JAX's."""
+def _advance(model: SamplingModel, plan: _Plan, backend: str) -> tuple[ResponseTables, _Advance]:
+    """Return the tables, and a function that takes several steps."""
+    if backend == "jax":
+        return _compiled(model, plan)
     tables = ResponseTables.of(model, backend)
-    step = partial(_step, tables, plan)
-    if backend == "numpy":
 
-        def advance(carry: _Carry, drawn: FloatArray) -> tuple[_Carry, _Record]:
-            records = []
-            for uniform in drawn:
-                carry, record = step(carry, uniform)
-                records.append(record)
-            return carry, _Record(*map(np.stack, zip(*records, strict=True)))
+    def advance(carry: _Carry, drawn: FloatArray) -> tuple[_Carry, _Record]:
+        records = []
+        for uniform in drawn:
+            carry, record = _step(tables, plan, carry, uniform)
+            records.append(record)
+        return carry, _Record(*map(np.stack, zip(*records, strict=True)))
 
-        return tables, advance
-    jax = jax_module()
-    compiled = jax.jit(lambda carry, drawn: jax.lax.scan(step, carry, drawn))
-    return tables, lambda carry, drawn: compiled(carry, jax.numpy.asarray(drawn))
+    return tables, advance
+
+
+@lru_cache(maxsize=32)
+def _compiled(model: SamplingModel, plan: _Plan) -> tuple[ResponseTables, _Advance]:
+    """Return the tables and the steps of JAX, kept as they take seconds to compile."""
+    jax, tables = jax_module(), ResponseTables.of(model, "jax")
+    scan = jax.jit(lambda carry, drawn: jax.lax.scan(partial(_step, tables, plan), carry, drawn))
+    return tables, lambda carry, drawn: scan(carry, jax.numpy.asarray(drawn))
 
 
 def _seeds(given: int | Sequence[int] | IntArray) -> IntArray:
