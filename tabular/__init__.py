@@ -1,7 +1,14 @@
 """Finite MDPs: exact planning with certified bounds, robust planning, real models."""
 
 from rltheory.tabular.average_reward import AverageRewardSolution, relative_value_iteration
+from rltheory.tabular.constrained import (
+    ConstrainedSolution,
+    DualPoint,
+    lagrangian_dual,
+    solve_constrained,
+)
 from rltheory.tabular.drn import read_drn, write_drn
+from rltheory.tabular.dual_ascent import DualPath, dual_ascent, primal_dual
 from rltheory.tabular.evaluation import evaluate_policy, occupancy_measure
 from rltheory.tabular.explicit import ExplicitModel
 from rltheory.tabular.finite_horizon import EpisodicSolution, backward_induction
@@ -25,6 +32,23 @@ from rltheory.tabular.kernel_family import (
 from rltheory.tabular.library import load
 from rltheory.tabular.linear_programming import linear_programming
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
+from rltheory.tabular.mdpo import mdpo
+from rltheory.tabular.multi_objective import (
+    ParetoFront,
+    Scalarised,
+    chebyshev,
+    deterministic_front,
+    pareto_front,
+    scalarise,
+    vector_returns,
+)
+from rltheory.tabular.pareto import (
+    hypervolume,
+    hypervolume_contributions,
+    hypervolume_subset,
+    non_dominated,
+)
+from rltheory.tabular.path_consistency import PathConsistency, path_consistency
 from rltheory.tabular.policy_iteration import modified_policy_iteration, policy_iteration
 from rltheory.tabular.policy_optimisation import (
     PolicyOptimisation,
@@ -43,6 +67,7 @@ from rltheory.tabular.robust import (
     robust_value_iteration,
 )
 from rltheory.tabular.robust_horizon import RobustEpisodicSolution, robust_backward_induction
+from rltheory.tabular.soft_policy_iteration import SoftPath, soft_optimum, soft_policy_iteration
 from rltheory.tabular.solution import Evaluation, Solution
 from rltheory.tabular.uncertainty import (
     L1,
@@ -67,8 +92,11 @@ __all__ = [
     "L2",
     "AverageRewardSolution",
     "ChiSquare",
+    "ConstrainedSolution",
     "Contamination",
     "DiscountedMDP",
+    "DualPath",
+    "DualPoint",
     "EpisodicMDP",
     "EpisodicSolution",
     "Evaluation",
@@ -78,6 +106,8 @@ __all__ = [
     "KernelFamily",
     "KullbackLeibler",
     "LInf",
+    "ParetoFront",
+    "PathConsistency",
     "Penalised",
     "PenalisedChiSquare",
     "PenalisedKullbackLeibler",
@@ -85,6 +115,8 @@ __all__ = [
     "PolicyOptimisation",
     "RobustEpisodicSolution",
     "RobustSolution",
+    "Scalarised",
+    "SoftPath",
     "Solution",
     "TotalVariation",
     "UncertaintySet",
@@ -94,21 +126,33 @@ __all__ = [
     "backward_induction",
     "best_response_kernel",
     "chain",
+    "chebyshev",
+    "deterministic_front",
     "direct_gradient",
+    "dual_ascent",
     "evaluate_policy",
     "garnet",
     "gridworld",
+    "hypervolume",
+    "hypervolume_contributions",
+    "hypervolume_subset",
     "inventory",
     "iwocs",
+    "lagrangian_dual",
     "linear_programming",
     "load",
     "machine_replacement",
+    "mdpo",
     "mirror_descent",
     "modified_policy_iteration",
     "natural_policy_gradient",
+    "non_dominated",
     "occupancy_measure",
+    "pareto_front",
+    "path_consistency",
     "policy_gradient",
     "policy_iteration",
+    "primal_dual",
     "random_mdp",
     "read_drn",
     "read_prism",
@@ -118,10 +162,15 @@ __all__ = [
     "robust_evaluate_policy",
     "robust_policy_iteration",
     "robust_value_iteration",
+    "scalarise",
+    "soft_optimum",
+    "soft_policy_iteration",
     "softmax_gradient",
+    "solve_constrained",
     "solve_rectangular",
     "static_worst_case",
     "value_iteration",
+    "vector_returns",
     "write_drn",
     "write_prism",
 ]
