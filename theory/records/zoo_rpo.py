@@ -89,7 +89,10 @@ def _made(tape: Tape, wins: FractionArray, *, binding: bool) -> Saddle:
     """
     size = len(wins)
     beta = Fraction(tape.integer(1, 2))
-    policy, reference = games.interior(tape, size), games.interior(tape, size)
+    # Half of the mass is spread evenly: chances so far from 0 and 1 leave differences to be told.
+    policy, reference = (
+        np.asarray((games.strategy(tape, size) + games.uniform(size)) / 2) for _ in range(2)
+    )
     odds = (policy / reference) ** int(beta)
     pulls = wins * (odds[None] / (odds[:, None] + odds[None]))
     # Where the box binds, the objective may slope upwards out of its lower end.
