@@ -142,7 +142,7 @@ def _compared(size: Scale) -> tuple[str, list[Claim]]:
     note = (
         f"{size.seeds} seeds x {size.steps:,} steps of 4 prompts with 4 responses, same starts and "
         "random numbers, exact J. Fixed steps are the best of one grid for each method and model, "
-        "chosen on 32 seeds of their own, which counts in the time; intervals are bootstrapped "
+        "chosen on 48 seeds of their own, which counts in the time; intervals are bootstrapped "
         f"over seeds; ties count half. {seconds:.0f} s with {workers} processes."
     )
     title = (

@@ -154,9 +154,9 @@ def estimate(
             coefficients = coefficients / tables.lengths[batch.responses][..., None]
     else:
         coefficients = coefficients * _gated(tables, estimator, state, drawn_by, batch, weights)
-    # One bin for each group and choice, the last of each group for what is past the end.
+    # One bin for each group and choice, and one for what is past the end, if anything is.
     rows, actions = state.policy.shape[1:]
-    width = rows * actions + 1
+    width = rows * actions + tables.ends
     bins = shape[0] * (shape[1] if by_group else 1)
     lines = xp.arange(shape[0] * shape[1]) if by_group else xp.repeat(xp.arange(bins), shape[1])
     index = choices + (lines * width).reshape(*shape[:2], 1, 1)
@@ -164,7 +164,7 @@ def estimate(
     totals = _scatter(xp, index.reshape(-1), spread.reshape(-1), bins * width)
     policy = state.policy[:, None] if by_group else state.policy
     lead = (shape[0], shape[1]) if by_group else (shape[0],)
-    taken = totals.reshape(*lead, width)[..., :-1].reshape(*lead, rows, actions)
+    taken = totals.reshape(*lead, width)[..., : rows * actions].reshape(*lead, rows, actions)
     logits = (taken - fold(xp.add, taken) * policy).reshape(*lead, -1)
     if not isinstance(tables.parametrisation, Tabular):
         phi = tables.features(state)

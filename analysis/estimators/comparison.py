@@ -127,7 +127,7 @@ def compare(
     group_size: int = 4,
     decay: float = 0.9,
     grid: Sequence[float] = GRID,
-    tuning_seeds: int = 32,
+    tuning_seeds: int = 48,
     confidence: float = 0.95,
     workers: int = 1,
     backend: str = "numpy",

@@ -191,10 +191,13 @@ class ResponseTables:
             norms = (policy @ others) ** 2 + (policy * policy) @ others
             return self.along(norms, xp.add)
         phi = self.features(state)
-        mean = (policy[..., None] * phi).sum(axis=-2)
+        # Term by term, as short axes are slow to sum over in NumPy.
+        mean = sum(policy[..., v, None] * phi[..., v, :] for v in range(policy.shape[-1]))
         if self.visits is None:
-            away = phi - mean[..., None, :]
-            norms = (away * away).sum(axis=-1)
+            if phi.shape[-1] <= _SHORT:
+                norms = sum((phi[..., j] - mean[..., j, None]) ** 2 for j in range(phi.shape[-1]))
+            else:
+                norms = ((phi - mean[..., None, :]) ** 2).sum(axis=-1)
             return self.along(xp.broadcast_to(norms, policy.shape), xp.add)
         base = self.base
         if base is None:
