@@ -61,9 +61,20 @@ from rltheory.games.normal_form.correlated import (
 )
 from rltheory.games.normal_form.dynamics import DYNAMICS, Dynamics
 from rltheory.games.normal_form.equilibria import Equilibrium, EquilibriumSet, enumerate_equilibria
+from rltheory.games.normal_form.iterative_nash import RegularisedNash, regularised_nash
 from rltheory.games.normal_form.learning import LearningResult, learn, learn_against
 from rltheory.games.normal_form.matrix_classics import MATRIX_GAMES
 from rltheory.games.normal_form.matrix_game import MatrixGame
+from rltheory.games.normal_form.preference import (
+    MinimaxWinner,
+    Preferences,
+    SelfPlay,
+    borda_scores,
+    condorcet_winner,
+    copeland_scores,
+    minimax_winner,
+    self_play,
+)
 from rltheory.games.normal_form.zero_sum import (
     ExactZeroSumSolution,
     ZeroSumSolution,
@@ -119,14 +130,18 @@ __all__ = [
     "MCCFRState",
     "MatrixGame",
     "MetaSolver",
+    "MinimaxWinner",
     "NashLP",
     "PSROResult",
+    "Preferences",
     "ProjectedReplicator",
     "ProjectionMatching",
     "Ranking",
     "RegretMatching",
+    "RegularisedNash",
     "Rules",
     "Samples",
+    "SelfPlay",
     "SequenceFormSolution",
     "Shor",
     "TreeBuilder",
@@ -139,6 +154,7 @@ __all__ = [
     "behaviour",
     "behaviour_to_mixed",
     "best_response",
+    "borda_scores",
     "build_factored",
     "build_tree",
     "certified_deviations",
@@ -146,6 +162,8 @@ __all__ = [
     "cfr",
     "coarse_correlated_equilibrium",
     "coarse_violation",
+    "condorcet_winner",
+    "copeland_scores",
     "correlated_equilibrium",
     "correlated_violation",
     "counterfactual_regrets",
@@ -171,6 +189,7 @@ __all__ = [
     "magnetic_mirror_descent",
     "mccfr",
     "mccfr_samples",
+    "minimax_winner",
     "mirror_prox",
     "mixed_to_behaviour",
     "nash_conv",
@@ -184,6 +203,8 @@ __all__ = [
     "read_efg",
     "read_nfg",
     "realisation_plan",
+    "regularised_nash",
+    "self_play",
     "sequence_form_nash",
     "solve_matrix_game",
     "solve_shor",

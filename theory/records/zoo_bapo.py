@@ -204,10 +204,15 @@ def sample_batch(tape: Tape, size: int) -> Batch:
     count = size + 1
     low = sorted(Fraction(float(x)) for x in tape.dyadic(2, 0, 1))
     high = sorted(Fraction(float(x)) for x in tape.dyadic(2, 1, 4))
+    advantages = tape.dyadic(count, -1, 1)
+    ratios = tape.dyadic(count, 0, 4)
+    # One of each sign inside the bounds, or there is no share to speak of.
+    advantages[:2] = abs(advantages[0]), -abs(advantages[1])
+    ratios[:2] = min(ratios[0], 1.0), max(ratios[1], 1.0)
     return Batch(
         fractions(tape.simplex(count)),
-        fractions(tape.dyadic(count, 0, 4)),
-        fractions(tape.dyadic(count, -1, 1)),
+        fractions(ratios),
+        fractions(advantages),
         (low[0], low[1]),
         (high[0], high[1]),
     )

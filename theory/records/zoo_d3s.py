@@ -154,6 +154,9 @@ class Sampled(NamedTuple):
 def sample_sampled(tape: Tape, size: int, *, binary: bool = True) -> Sampled:
     """Draw a bandit with rewards 0 and 1, groups of up to four."""
     policy = small.bandit(tape, size, shared=bool(tape.integer(0, 1)), binary=binary)
+    if binary:
+        # One right and one wrong answer at least.
+        policy = policy._replace(rewards=to_fractions([1, 0, *policy.rewards[2:]]))
     group = tape.integer(2, 4)
     return Sampled(policy, group, tape.integer(2, group))
 
