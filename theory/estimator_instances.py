@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rltheory.analysis.arrays import IntArray
+from rltheory.analysis.estimators.advantages import Group
 from rltheory.analysis.estimators.baselines import optimal_baselines
 from rltheory.analysis.estimators.outcomes import Outcomes
-from rltheory.analysis.estimators.weights import Estimator, Group
+from rltheory.analysis.estimators.weights import Estimator
 from rltheory.analysis.rational import FractionArray, to_fractions
 from rltheory.theory import dual
 from rltheory.theory.tape import Tape

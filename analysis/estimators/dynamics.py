@@ -22,6 +22,7 @@ from rltheory.analysis.arrays import (
     check_range,
     read_only,
 )
+from rltheory.analysis.estimators.advantages import Group
 from rltheory.analysis.estimators.group_sums import known_group, weighted_vectors
 from rltheory.analysis.estimators.groups import enumerate_groups, types_of
 from rltheory.analysis.estimators.moments import estimator_moments
@@ -29,7 +30,7 @@ from rltheory.analysis.estimators.outcomes import Outcomes
 from rltheory.analysis.estimators.response_tables import ResponseTables
 from rltheory.analysis.estimators.sampling_model import SamplingModel
 from rltheory.analysis.estimators.smoothness import smoothness as smoothness_of
-from rltheory.analysis.estimators.weights import Estimator, Group, estimator_of
+from rltheory.analysis.estimators.weights import Estimator, estimator_of
 
 MOST_BATCHES = 10**6
 """More batches than this are not enumerated."""

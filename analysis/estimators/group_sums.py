@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from rltheory.analysis.estimators.advantages import Group
 from rltheory.analysis.estimators.baselines import optimal_baselines
 from rltheory.analysis.estimators.gates import scaled_rows
 from rltheory.analysis.estimators.groups import Types, enumerate_groups, types_of
 from rltheory.analysis.estimators.outcomes import Outcomes
-from rltheory.analysis.estimators.weights import Estimator, Group
+from rltheory.analysis.estimators.weights import Estimator
 
 
 class GroupSums(NamedTuple):

@@ -8,12 +8,25 @@ prompt), and h(y) is the score, or what a gate makes of it by the ratio and the 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
 from rltheory.analysis.arrays import check_positive_integer, check_range
-from rltheory.analysis.estimators.backends import namespace
+from rltheory.analysis.estimators.advantages import (
+    Group,
+    Pairwise,
+    centred,
+    fixed_baseline,
+    left_out,
+    left_out_optimal,
+    left_out_pairwise,
+    length_weighted,
+    mean_pairwise,
+    own_optimal,
+    standardised,
+    token_standardised,
+)
 from rltheory.analysis.estimators.baselines import coordinate_advantages
 from rltheory.analysis.estimators.gates import (
     CISPO_CLIP,
@@ -28,34 +41,6 @@ from rltheory.analysis.estimators.outcomes import Outcomes
 
 Normalisation = Literal["group", "response", "token"]
 Scope = Literal["prompt", "batch"]
-
-
-class Group(NamedTuple):
-    """What weight functions may read of G responses to a prompt; arrays of NumPy or JAX.
-
-    rewards, squared_norms (of the scores; off policy times the squared ratio), lengths: (..., G).
-    value, optimal, greedy: (..., 1) what is known of the prompt: its expected reward, its
-    variance-optimal baseline and the reward of its greedy response. With the scope "batch" a group
-    runs across prompts and these are (..., G). What an estimator does not say it reads may be
-    None, but for the rewards.
-    """
-
-    rewards: Any
-    squared_norms: Any = None
-    lengths: Any = None
-    value: Any = None
-    optimal: Any = None
-    greedy: Any = None
-
-
-class Pairwise(NamedTuple):
-    """Advantages of the form own[i] - sum over j != i of others[j], arrays (..., G).
-
-    Moments of such estimators have closed forms for groups of any size.
-    """
-
-    own: Any
-    others: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,31 +114,6 @@ class Estimator:
         return read
 
 
-def _all(array: Any) -> Any:
-    """Return the sum of the entries of (..., G), (..., 1)."""
-    return array.sum(axis=-1, keepdims=True)
-
-
-def _others(array: Any) -> Any:
-    """Return for each entry of (..., G) the sum of the others."""
-    # No difference of sums: next to a large entry small ones would drown in its rounding.
-    size = array.shape[-1]
-    return array @ (1 - np.eye(size, dtype=np.int64))
-
-
-def _minus(baseline: Callable[[Group], Any], *reads: str) -> dict[str, Any]:
-    """Return the fields of an estimator whose baseline does not depend on the group."""
-
-    def advantages(group: Group) -> Any:
-        return group.rewards - baseline(group)
-
-    def pairwise(group: Group, size: int) -> Pairwise:
-        own = advantages(group)
-        return Pairwise(own, 0 * own)
-
-    return {"advantages": advantages, "pairwise": pairwise, "reads": ("rewards", *reads)}
-
-
 def reinforce(baseline: float | Fraction = 0.0) -> Estimator:
     """Return REINFORCE with a constant baseline, which is read as a Fraction next to Fractions.
 
@@ -170,86 +130,8 @@ def reinforce(baseline: float | Fraction = 0.0) -> Estimator:
         name="reinforce",
         title="REINFORCE" if number == 0 else f"REINFORCE, baseline {number:g}",
         source="Williams (1992), Theorem 1",
-        **_minus(constant),
+        **fixed_baseline(constant),
     )
-
-
-def _mean_pairwise(group: Group, size: int) -> Pairwise:
-    share = group.rewards / size
-    return Pairwise(group.rewards - share, share)
-
-
-def _left_out_pairwise(group: Group, size: int) -> Pairwise:
-    return Pairwise(group.rewards, group.rewards / (size - 1))
-
-
-def _weighted_mean(weights: Any, rewards: Any, total: Callable[[Any], Any], count: int) -> Any:
-    """Return total(weights * rewards) / total(weights), the plain mean where that is 0 / 0."""
-    mass = total(weights)
-    xp = namespace(mass)
-    weighted = total(weights * rewards) / xp.where(mass > 0, mass, mass * 0 + 1)
-    return xp.where(mass > 0, weighted, total(rewards) / count)
-
-
-def _left_out_optimal(group: Group) -> Any:
-    """Subtract the average of the other rewards, weighted by the squared norms of their scores."""
-    size = group.rewards.shape[-1]
-    return group.rewards - _weighted_mean(group.squared_norms, group.rewards, _others, size - 1)
-
-
-def _own_optimal(group: Group) -> Any:
-    size = group.rewards.shape[-1]
-    return group.rewards - _weighted_mean(group.squared_norms, group.rewards, _all, size)
-
-
-def _length_weighted(group: Group) -> Any:
-    return group.rewards - _all(group.lengths * group.rewards) / _all(group.lengths)
-
-
-def _centred(group: Group) -> Any:
-    return group.rewards - _all(group.rewards) / group.rewards.shape[-1]
-
-
-def standardised(epsilon: float = 0.0, *, bessel: bool = False) -> Callable[[Group], Any]:
-    """Return the advantages (r - mean) / (std + epsilon) of a group, zero where all rewards agree.
-
-    bessel: divide squares by G - 1 in place of G.
-    """
-    check_range(epsilon, "epsilon", 0.0, np.inf)
-
-    def advantages(group: Group) -> Any:
-        size = group.rewards.shape[-1]
-        squares_over = max(size - 1, 1) if bessel else size
-        return _standard(group.rewards, _centred(group), 1.0, squares_over, epsilon)
-
-    return advantages
-
-
-def token_standardised(epsilon: float = 0.0) -> Callable[[Group], Any]:
-    """Return the advantages (r - mean) / (std + epsilon), both taken over the tokens of a group.
-
-    A response counts as often as it is long. Zero where all rewards agree.
-    """
-    check_range(epsilon, "epsilon", 0.0, np.inf)
-
-    def advantages(group: Group) -> Any:
-        tokens = _all(group.lengths)
-        return _standard(group.rewards, _length_weighted(group), group.lengths, tokens, epsilon)
-
-    return advantages
-
-
-def _standard(rewards: Any, centred: Any, counts: Any, total: Any, epsilon: float) -> Any:
-    """Return centred / (sqrt(sum of counts * centred^2 / total) + epsilon), 0 for equal rewards."""
-    xp = namespace(rewards)
-    span = rewards.max(axis=-1, keepdims=True) - rewards.min(axis=-1, keepdims=True)
-    # Equal rewards leave rounding noise in the centre, which must not be divided by itself.
-    varied = span > 0
-    # In units of the span squares neither overflow nor vanish.
-    span = xp.where(varied, span, 1.0)
-    unit = centred / span
-    squares = _all(counts * unit * unit) / total
-    return xp.where(varied, unit / (xp.sqrt(xp.where(varied, squares, 1.0)) + epsilon / span), 0.0)
 
 
 def grpo(epsilon: float = 0.0, *, bessel: bool = True) -> Estimator:
@@ -275,28 +157,28 @@ MEAN = Estimator(
     name="mean",
     title="Group mean",
     source="Shao et al. (2024), without the standard deviation",
-    advantages=_centred,
-    pairwise=_mean_pairwise,
+    advantages=centred,
+    pairwise=mean_pairwise,
 )
 LEAVE_ONE_OUT = Estimator(
     name="rloo",
     title="Leave-one-out",
     source="Kool, van Hoof and Welling (2019); Ahmadian et al. (2024)",
-    advantages=lambda group: group.rewards - _others(group.rewards) / (group.rewards.shape[-1] - 1),
-    pairwise=_left_out_pairwise,
+    advantages=left_out,
+    pairwise=left_out_pairwise,
     smallest=2,
 )
 VALUE = Estimator(
     name="value",
     title="Exact value",
     source="Sutton et al. (1999)",
-    **_minus(lambda group: group.value, "value"),
+    **fixed_baseline(lambda group: group.value, "value"),
 )
 OPTIMAL = Estimator(
     name="optimal",
     title="Optimal baseline of the prompt",
     source="Greensmith, Bartlett and Baxter (2004)",
-    **_minus(lambda group: group.optimal, "optimal"),
+    **fixed_baseline(lambda group: group.optimal, "optimal"),
 )
 COORDINATE = Estimator(
     name="coordinate",
@@ -311,7 +193,7 @@ OBLR = Estimator(
     name="oblr",
     title="Estimated optimal baseline, left out",
     source="Huang, Sheng and Zheng (2025); derived",
-    advantages=_left_out_optimal,
+    advantages=left_out_optimal,
     reads=("rewards", "squared_norms"),
     smallest=2,
 )
@@ -319,14 +201,14 @@ OWN_OPTIMAL = Estimator(
     name="oblr-own",
     title="Estimated optimal baseline, own sample included",
     source="Huang, Sheng and Zheng (2025); derived",
-    advantages=_own_optimal,
+    advantages=own_optimal,
     reads=("rewards", "squared_norms"),
 )
 REMAX = Estimator(
     name="remax",
     title="ReMax",
     source="Li et al. (2024)",
-    **_minus(lambda group: group.greedy, "greedy"),
+    **fixed_baseline(lambda group: group.greedy, "greedy"),
 )
 GRPO = grpo()
 DR_GRPO = replace(
@@ -336,7 +218,7 @@ OPO = Estimator(
     name="opo",
     title="OPO",
     source="Hao et al. (2025)",
-    advantages=_length_weighted,
+    advantages=length_weighted,
     reads=("rewards", "lengths"),
 )
 DAPO = replace(

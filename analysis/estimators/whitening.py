@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from rltheory.analysis.arrays import FloatArray, check_positive_integer
+from rltheory.analysis.estimators.advantages import Group
 from rltheory.analysis.estimators.gates import PPO_CLIP, Gate
 from rltheory.analysis.estimators.group_sums import span
 from rltheory.analysis.estimators.groups import enumerate_groups, types_of
 from rltheory.analysis.estimators.moments import Moments, estimator_moments
 from rltheory.analysis.estimators.outcomes import Outcomes
-from rltheory.analysis.estimators.weights import Estimator, Group
+from rltheory.analysis.estimators.weights import Estimator
 
 
 def whitened_moments(

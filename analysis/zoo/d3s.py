@@ -23,7 +23,8 @@ from rltheory.analysis.arrays import (
     check_range,
     check_shape,
 )
-from rltheory.analysis.estimators.weights import Estimator, Group
+from rltheory.analysis.estimators.advantages import Group
+from rltheory.analysis.estimators.weights import Estimator
 
 
 class Subset(NamedTuple):

@@ -21,7 +21,8 @@ from rltheory.analysis.arrays import (
     check_range,
     check_shape,
 )
-from rltheory.analysis.estimators.weights import GRPO, VALUE, Estimator, Group, Normalisation
+from rltheory.analysis.estimators.advantages import Group
+from rltheory.analysis.estimators.weights import GRPO, VALUE, Estimator, Normalisation
 
 LARGEST_ADVANTAGE = 5.0
 """A group with an advantage of at least this size falls back on the mean over responses."""

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rltheory.analysis.estimators.advantages import Group
 from rltheory.analysis.estimators.moments import estimator_moments
 from rltheory.analysis.estimators.outcomes import Outcomes
-from rltheory.analysis.estimators.weights import MEAN, Estimator, Group
+from rltheory.analysis.estimators.weights import MEAN, Estimator
 from rltheory.analysis.rational import FractionArray
 from rltheory.analysis.zoo.hapo import TOKEN_MEAN, aggregated
 from rltheory.theory import estimator_instances as small

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from strategies_estimators import fractions
 
+from rltheory.analysis.estimators.advantages import Group, standardised, token_standardised
 from rltheory.analysis.estimators.gates import Gate, clip
 from rltheory.analysis.estimators.weights import (
     DAPO,
@@ -23,12 +24,9 @@ from rltheory.analysis.estimators.weights import (
     REINFORCE_PLUS_PLUS,
     TOKEN_AVERAGE,
     Estimator,
-    Group,
     estimator_of,
     grpo,
     reinforce,
-    standardised,
-    token_standardised,
 )
 
 

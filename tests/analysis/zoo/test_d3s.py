@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rltheory.analysis.estimators.advantages import Group
 from rltheory.analysis.estimators.moments import estimator_moments
 from rltheory.analysis.estimators.outcomes import Outcomes
 from rltheory.analysis.estimators.sampling_model import softmax_bandit
-from rltheory.analysis.estimators.weights import MEAN, Group
+from rltheory.analysis.estimators.weights import MEAN
 from rltheory.analysis.zoo import d3s
 
 numbers = st.fractions(-4, 4, max_denominator=8)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rltheory.analysis.estimators.advantages import Group
 from rltheory.analysis.estimators.moments import estimator_moments
 from rltheory.analysis.estimators.trees import token_tree
-from rltheory.analysis.estimators.weights import ESTIMATORS, GRPO, LEAVE_ONE_OUT, VALUE, Group
+from rltheory.analysis.estimators.weights import ESTIMATORS, GRPO, LEAVE_ONE_OUT, VALUE
 from rltheory.analysis.zoo import hapo
 
 
