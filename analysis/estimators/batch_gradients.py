@@ -17,6 +17,7 @@ from rltheory.analysis.arrays import (
     check_finite,
     check_positive_integer,
 )
+from rltheory.analysis.estimators.advantages import Group
 from rltheory.analysis.estimators.parametrisations import Tabular
 from rltheory.analysis.estimators.response_tables import (
     Batch,
@@ -26,7 +27,7 @@ from rltheory.analysis.estimators.response_tables import (
     gather,
 )
 from rltheory.analysis.estimators.sampling_model import SamplingModel
-from rltheory.analysis.estimators.weights import Estimator, Group, estimator_of
+from rltheory.analysis.estimators.weights import Estimator, estimator_of
 
 _CHUNK = 2**21
 """Entries of a table of groups and logits that are worked on at a time."""
