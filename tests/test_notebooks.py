@@ -12,7 +12,12 @@ NOTEBOOKS = sorted(FOLDER.glob("*.py"))
 
 
 def test_there_are_notebooks():
-    assert {path.name for path in NOTEBOOKS} >= {"cfr_family.py", "linear_mdp.py", "psro.py"}
+    assert {path.name for path in NOTEBOOKS} >= {
+        "cfr_family.py",
+        "linear_mdp.py",
+        "policy_gradients.py",
+        "psro.py",
+    }
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
