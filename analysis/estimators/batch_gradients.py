@@ -18,6 +18,7 @@ from rltheory.analysis.arrays import (
     check_positive_integer,
 )
 from rltheory.analysis.estimators.advantages import Group
+from rltheory.analysis.estimators.draw_kernels import sum_scores
 from rltheory.analysis.estimators.parametrisations import Tabular
 from rltheory.analysis.estimators.response_tables import (
     Batch,
@@ -142,7 +143,6 @@ def estimate(
     if estimator.vectors is not None:
         estimates = _by_vectors(tables, estimator, state, batch, weights, drawn_by)
         return estimates if by_group else estimates.mean(axis=1)
-    choices = tables.choices[batch.responses]
     gate = estimator.gate
     coefficients = weights[..., None]
     if drawn_by is None:
@@ -155,18 +155,7 @@ def estimate(
             coefficients = coefficients / tables.lengths[batch.responses][..., None]
     else:
         coefficients = coefficients * _gated(tables, estimator, state, drawn_by, batch, weights)
-    # One bin for each group and choice, and one for what is past the end, if anything is.
-    rows, actions = state.policy.shape[1:]
-    width = rows * actions + tables.ends
-    bins = shape[0] * (shape[1] if by_group else 1)
-    lines = xp.arange(shape[0] * shape[1]) if by_group else xp.repeat(xp.arange(bins), shape[1])
-    index = choices + (lines * width).reshape(*shape[:2], 1, 1)
-    spread = xp.broadcast_to(coefficients, choices.shape)
-    totals = _scatter(xp, index.reshape(-1), spread.reshape(-1), bins * width)
-    policy = state.policy[:, None] if by_group else state.policy
-    lead = (shape[0], shape[1]) if by_group else (shape[0],)
-    taken = totals.reshape(*lead, width)[..., : rows * actions].reshape(*lead, rows, actions)
-    logits = (taken - fold(xp.add, taken) * policy).reshape(*lead, -1)
+    logits = _logit_sums(tables, state.policy, batch.responses, coefficients, by_group)
     if not isinstance(tables.parametrisation, Tabular):
         phi = tables.features(state)
         flat = phi.reshape(*phi.shape[:-3], -1, phi.shape[-1])
@@ -240,10 +229,31 @@ def _gated(
     return found / lengths if gate.level == "geometric" else found
 
 
-def _scatter(xp: Any, index: Any, values: Any, size: int) -> Any:
+def _logit_sums(
+    tables: ResponseTables, policy: Any, responses: Any, coefficients: Any, by_group: bool
+) -> Any:
+    """Return the sums of coefficients (s, N, G, T or 1) times scores of choices, for logits.
+
+    (s, N, R * V) by group, else (s, R * V).
+    """
+    xp, (s, groups, _) = tables.xp, responses.shape
     if xp is np:
-        return np.bincount(index, values, minlength=size)
-    return xp.zeros(size).at[index].add(values)
+        return sum_scores(policy, responses, tables.choices, coefficients, by_group).reshape(
+            (s, groups, -1) if by_group else (s, -1)
+        )
+    rows, actions = policy.shape[1:]
+    # One bin more for what is past the end.
+    width = rows * actions + 1
+    choices = tables.choices[responses]
+    lines = xp.arange(s * groups) if by_group else xp.repeat(xp.arange(s), groups)
+    index = choices + (lines * width).reshape(s, groups, 1, 1)
+    values = xp.broadcast_to(coefficients, choices.shape)
+    lead = (s, groups) if by_group else (s,)
+    totals = xp.zeros(s * groups * width if by_group else s * width)
+    totals = totals.at[index.reshape(-1)].add(values.reshape(-1))
+    taken = totals.reshape(*lead, width)[..., :-1].reshape(*lead, rows, actions)
+    visited = fold(xp.add, taken) * (policy[:, None] if by_group else policy)
+    return (taken - visited).reshape(*lead, -1)
 
 
 def _by_vectors(

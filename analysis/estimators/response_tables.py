@@ -12,6 +12,7 @@ import numpy as np
 
 from rltheory.analysis.arrays import FloatArray, IntArray
 from rltheory.analysis.estimators.backends import array_module
+from rltheory.analysis.estimators.draw_kernels import invert
 from rltheory.analysis.estimators.parametrisations import Linear, Parametrisation, Tabular
 from rltheory.analysis.estimators.sampling_model import SamplingModel
 
@@ -157,6 +158,9 @@ class ResponseTables:
 
         By inversion: the first response whose cumulative probability exceeds the uniform.
         """
+        if self.xp is np:
+            ends = (self.cumulative, self.firsts, self.lasts)
+            return Batch(*invert(state.probabilities, uniforms, *ends))
         xp, (s, groups, width) = self.xp, uniforms.shape
         shape = (s, groups, width - 1)
         sums = xp.cumsum(state.probabilities, axis=1)
