@@ -1,0 +1,1 @@
+"""Finite classes of value functions: completeness, confidence sets, eluder dimensions, GOLF."""
