@@ -1,0 +1,178 @@
+"""Groups of policies that are still together, as sets of their remaining behaviours, and bounds.
+
+Only what a policy does from layer h to the target matters for a group at layer h, so a group is a
+set (bits of a Python integer) of classes of policies that agree from there on; families of equal
+such sets have equal futures. Relaxations bound the pairs that a family can reach.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rltheory.tabular.agnostic.policy_class import PolicyClass
+
+Family = tuple[int, ...]
+"""Groups at one layer, each a set of behaviours as bits."""
+
+MOST_UNITS = 200
+"""Larger matchings are bounded by the smaller side."""
+
+
+@dataclass(eq=False)
+class Groups:
+    """A class up to layer `target`, by what its policies do from each layer on.
+
+    splits[h][x][a]: the behaviours at layer h that take action a at state x; after[h]: what each
+    behaviour at layer h turns into at layer h + 1; counts[h]: behaviours; most[h]: pairs of layer
+    h that any policy takes; spread[h]: the most actions taken at one state of it.
+    budget: groups whose bound by trees may still be computed; beyond, a cruder one stands in.
+    Caches fill as groups are asked for.
+    """
+
+    target: int
+    actions: int
+    splits: list[list[list[int]]]
+    after: list[np.ndarray]
+    counts: list[int]
+    most: list[int]
+    spread: list[int]
+    _next: list[dict[int, int]] = field(default_factory=list)
+    _trees: list[dict[int, int]] = field(default_factory=list)
+    budget: int = 0
+
+    @staticmethod
+    def of(policies: PolicyClass, target: int) -> "Groups":
+        """Return the groups of a class for counting pairs at layer `target`."""
+        table, sizes = np.asarray(policies.table), np.asarray(policies.layer_sizes)
+        label = np.zeros(len(policies), dtype=np.int64)
+        splits: list[list[list[int]]] = []
+        after, counts, most, spread = [], [], [], []
+        for h in reversed(range(target + 1)):
+            here = np.column_stack([table[:, h, : sizes[h]].astype(np.int64), label])
+            rows, label = np.unique(here, axis=0, return_inverse=True)
+            label = label.reshape(-1)
+            columns = rows[:, :-1].T
+            splits.append(
+                [[_bits(column == a) for a in range(policies.actions)] for column in columns]
+            )
+            after.append(rows[:, -1])
+            counts.append(len(rows))
+            taken = [len(np.unique(column)) for column in columns]
+            most.append(sum(taken))
+            spread.append(max(taken))
+        for found in (splits, after, counts, most, spread):
+            found.reverse()
+        caches: list[dict[int, int]] = [{} for _ in range(target + 1)]
+        trees: list[dict[int, int]] = [{} for _ in range(target + 1)]
+        return Groups(target, policies.actions, splits, after, counts, most, spread, caches, trees)
+
+    def root(self) -> Family:
+        """All policies in one group, at the first layer."""
+        return ((1 << self.counts[0]) - 1,)
+
+    def states(self, h: int) -> int:
+        """The states of layer h."""
+        return len(self.splits[h])
+
+    def onwards(self, h: int, group: int) -> int:
+        """Return the behaviours from layer h + 1 on of a group at layer h."""
+        if h == self.target:
+            return 1
+        kept = self._next[h].get(group)
+        if kept is None:
+            kept = self._next[h][group] = self._onwards(h, group)
+        return kept
+
+    def _onwards(self, h: int, group: int) -> int:
+        table = self.after[h]
+        raw = np.frombuffer(group.to_bytes((len(table) + 7) // 8, "little"), dtype=np.uint8)
+        chosen = np.unpackbits(raw, bitorder="little", count=len(table)).astype(bool)
+        seen = np.zeros(self.counts[h + 1], dtype=bool)
+        seen[table[chosen]] = True
+        return _bits(seen)
+
+    def tree(self, h: int, group: int) -> int:
+        """Return a bound on the pairs that one group at layer h reaches at the target.
+
+        The most leaves of a tree in which no two groups ever want the same state. It is
+        subadditive over united groups, so its sum bounds a family.
+        """
+        count = group.bit_count()
+        simple = min(count, self.actions ** (self.target - h + 1))
+        if simple == 1 or h > self.target:
+            return 1
+        kept = self._trees[h].get(group)
+        if kept is not None:
+            return kept
+        if self.budget <= 0:
+            return simple
+        self.budget -= 1
+        best = 1
+        for row in self.splits[h]:
+            leaves = sum(self.leaf(h, part) for mask in row if (part := group & mask))
+            best = max(best, leaves)
+            if best >= simple:
+                best = simple
+                break
+        self._trees[h][group] = best
+        return best
+
+    def leaf(self, h: int, part: int) -> int:
+        """Return the bound of `tree` for a group that left layer h by one action."""
+        return 1 if h == self.target else self.tree(h + 1, self.onwards(h, part))
+
+    def bound(self, family: Family, h: int) -> int:
+        """Return a number of pairs at the target that no play from a family at layer h exceeds."""
+        alone = sum(self.tree(h, group) for group in family)
+        groups = min(len(family) + self.growth(family, h), self.most[h])
+        for t in range(h + 1, self.target + 1):
+            gains = min(self.most[t] - self.states(t), groups * (self.spread[t] - 1))
+            groups = min(groups + gains, self.most[t])
+        return min(alone, groups)
+
+    def growth(self, family: Family, h: int) -> int:
+        """Return a bound on how many more groups leave layer h than came.
+
+        At a state with m groups that take the sets S_1, ..., S_m of actions, c together, c - m is
+        at most the sum of |S_i| - 1 and at most one less than all actions taken there: a matching
+        of units of groups with units of states bounds the sum over states.
+        """
+        gains = [
+            [sum(1 for mask in row if group & mask) - 1 for row in self.splits[h]]
+            for group in family
+        ]
+        room = [0] * self.states(h)
+        for x, row in enumerate(self.splits[h]):
+            taken = sum(1 for mask in row if any(group & mask for group in family))
+            room[x] = max(taken - 1, 0)
+        return _matching(gains, room)
+
+
+def _matching(gains: list[list[int]], room: list[int]) -> int:
+    """The most units placed: unit k of group g fits state x if gains[g][x] > k; room by state."""
+    units = [
+        [x for x, gain in enumerate(row) if gain > k] for row in gains for k in range(max(row))
+    ]
+    if len(units) > MOST_UNITS:
+        return min(len(units), sum(room))
+    held: list[list[int]] = [[] for _ in room]
+
+    def place(unit: int, tried: set[int]) -> bool:
+        for x in units[unit]:
+            if x in tried or not room[x]:
+                continue
+            tried.add(x)
+            if len(held[x]) < room[x]:
+                held[x].append(unit)
+                return True
+            for slot, other in enumerate(held[x]):
+                if place(other, tried):
+                    held[x][slot] = unit
+                    return True
+        return False
+
+    return sum(place(unit, set()) for unit in range(len(units)))
+
+
+def _bits(chosen: np.ndarray) -> int:
+    return int.from_bytes(np.packbits(chosen, bitorder="little").tobytes(), "little")

@@ -1,0 +1,250 @@
+"""Spanning capacity against every deterministic MDP, closed forms, and its own certificate."""
+
+import time
+from itertools import product
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rltheory.tabular.agnostic import PolicyClass
+from rltheory.tabular.agnostic.capacity import reachable_pairs, spanning_capacity
+from rltheory.tabular.agnostic.group_search import search
+from rltheory.tabular.agnostic.groups import Groups
+from rltheory.tabular.mdp import EpisodicMDP
+
+
+def by_all_mdps(policies):
+    """The most pairs at each layer over all deterministic MDPs, one after the other."""
+    table, sizes = np.asarray(policies.table), list(map(int, policies.layer_sizes))
+    cells = [
+        (h, x, a)
+        for h in range(policies.horizon - 1)
+        for x in range(sizes[h])
+        for a in range(policies.actions)
+    ]
+    best = np.zeros(policies.horizon, dtype=int)
+    for start in range(sizes[0]):
+        for choice in product(*[range(sizes[h + 1]) for h, _, _ in cells]):
+            goes = dict(zip(cells, choice, strict=True))
+            seen = [set() for _ in best]
+            for policy in table:
+                x = start
+                for h, at in enumerate(seen):
+                    a = int(policy[h, x])
+                    at.add((x, a))
+                    x = goes.get((h, x, a), 0)
+            best = np.maximum(best, [len(at) for at in seen])
+    return best
+
+
+def tables(sizes, actions, count, seed):
+    draw = np.random.default_rng(seed).integers(actions, size=(count, len(sizes), max(sizes)))
+    return PolicyClass(draw, actions, np.array(sizes))
+
+
+def check_certificate(found, policies):
+    reached = reachable_pairs(found.mdp, policies).sum(axis=(1, 2))
+    assert reached[found.layer] == found.value == found.lower == found.by_layer.max()
+    assert (reached <= found.upper_by_layer).all()
+    for h, size in enumerate(policies.layer_sizes):
+        assert not reachable_pairs(found.mdp, policies)[h, size:].any()
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (1, 3), (3, 2), (2, 1)])
+def test_every_class_of_few_policies_on_two_layers(sizes):
+    cells = sum(sizes)
+    for count in (1, 2, 3):
+        every = np.array(list(product(range(2), repeat=cells)))
+        rows = np.random.default_rng(count).integers(len(every), size=(60, count))
+        for chosen in rows:
+            table = np.zeros((count, 2, max(sizes)), dtype=int)
+            table[:, 0, : sizes[0]] = every[chosen, : sizes[0]]
+            table[:, 1, : sizes[1]] = every[chosen, sizes[0] :]
+            policies = PolicyClass(table, 2, np.array(sizes))
+            found = spanning_capacity(policies)
+            assert found.exact
+            np.testing.assert_array_equal(found.by_layer, by_all_mdps(policies))
+            check_certificate(found, policies)
+
+
+def test_every_class_of_policies_of_one_step_and_two_states():
+    # All 15 classes that are not empty, H = 1; and all 2^4 - 1 of the classes with H = 2, N = 1.
+    for sizes in ((2,), (1, 1)):
+        every = np.array(list(product(range(2), repeat=2))).reshape(4, *(1, 2))
+        every = every if sizes == (2,) else every.reshape(4, 2, 1)
+        for members in product((False, True), repeat=4):
+            if any(members):
+                policies = PolicyClass(every[list(members)], 2)
+                found = spanning_capacity(policies)
+                np.testing.assert_array_equal(found.by_layer, by_all_mdps(policies))
+                assert found.exact
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from([(2, 2, 2), (1, 3, 3), (3, 2, 2), (1, 2, 3), (2, 2, 1)]),
+    st.integers(1, 12),
+    st.integers(0, 2**32),
+)
+def test_random_classes_on_three_layers(sizes, count, seed):
+    policies = tables(sizes, 2, count, seed)
+    found = spanning_capacity(policies)
+    assert found.exact
+    np.testing.assert_array_equal(found.by_layer, by_all_mdps(policies))
+    np.testing.assert_array_equal(found.lower_by_layer, found.upper_by_layer)
+    check_certificate(found, policies)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 9), st.integers(0, 2**32))
+def test_three_actions(count, seed):
+    policies = tables((1, 2, 2), 3, count, seed)
+    np.testing.assert_array_equal(spanning_capacity(policies).by_layer, by_all_mdps(policies))
+
+
+@pytest.mark.slow
+@settings(max_examples=4, deadline=None)
+@given(st.integers(2, 9), st.integers(0, 2**32))
+def test_three_states_on_three_layers(count, seed):
+    policies = tables((3, 3, 3), 2, count, seed)
+    np.testing.assert_array_equal(spanning_capacity(policies).by_layer, by_all_mdps(policies))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from([(2, 2, 2), (1, 3, 3), (3, 3, 2)]), st.integers(2, 14), st.integers(0, 2**32)
+)
+def test_the_search_alone_closes_a_bracket_that_starts_wide_open(sizes, count, seed):
+    policies = tables(sizes, 2, count, seed)
+    want = spanning_capacity(policies).by_layer
+    for target in range(3):
+        found = search(Groups.of(policies, target), 0, 100, 100_000)
+        assert found.upper == want[target]
+        assert found.plan.pairs == want[target]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 3), st.integers(1, 4), st.integers(0, 2**32))
+def test_bounds_hold_whatever_the_work(count, actions, states, seed):
+    policies = tables((states,) * 4, actions, count, seed)
+    found = spanning_capacity(policies, work=1, restarts=1)
+    check_certificate(found, policies)
+    full = spanning_capacity(policies)
+    assert found.lower <= full.lower <= full.upper <= found.upper
+    assert full.upper <= min(
+        count, max(min(actions ** (h + 1), actions * states) for h in range(4))
+    )
+    # Any MDP is a lower bound.
+    draw = np.random.default_rng(seed)
+    goes = draw.integers(states, size=(4, states, actions))
+    mdp = EpisodicMDP(
+        np.eye(states)[goes], np.zeros((4, states, actions)), np.eye(states)[draw.integers(states)]
+    )
+    assert (reachable_pairs(mdp, policies).sum(axis=(1, 2)) <= full.upper_by_layer).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 12), st.integers(0, 2**32))
+def test_capacity_grows_with_the_class_and_not_with_copies(count, seed):
+    policies = tables((2, 3, 3), 2, count, seed)
+    value = spanning_capacity(policies).value
+    less = PolicyClass(policies.table[: count // 2], 2, policies.layer_sizes)
+    assert spanning_capacity(less).value <= value
+    twice = PolicyClass(np.concatenate([policies.table] * 2), 2, policies.layer_sizes)
+    assert spanning_capacity(twice).value == value
+
+
+# Closed forms. With fewer states than these, pairs must be shared and the numbers are smaller.
+
+CLOSED = {
+    "constant": lambda h: (PolicyClass.constant(horizon=h, states=3, actions=4), 4),
+    "singletons": lambda h: (PolicyClass.singletons(horizon=h, states=h), h + 1),
+    "one active": lambda h: (PolicyClass.one_active(horizon=h, states=h), h + 1),
+    "two ones": lambda h: (
+        PolicyClass.l_tons(2, horizon=h, states=comb(h, 2) + 1), 1 + h + comb(h, 2),
+    ),
+    "all active": lambda h: (
+        PolicyClass.all_active(horizon=h, states=1 + h * (h + 1) // 2), 1 + h * (h + 1) // 2,
+    ),
+    "open loop": lambda h: (
+        PolicyClass.open_loop(horizon=h, states=3), min(2**h, 6),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("horizon", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("name", CLOSED)
+def test_closed_forms(name, horizon):
+    policies, want = CLOSED[name](horizon)
+    found = spanning_capacity(policies)
+    assert found.value == want
+    check_certificate(found, policies)
+
+
+@pytest.mark.parametrize(
+    ("states", "horizon", "want"), [(2, 3, 3), (3, 4, 4), (2, 2, 3), (4, 4, 5)]
+)
+def test_singletons_need_as_many_states_as_layers(states, horizon, want):
+    # With fewer the groups must share, and one pair is lost.
+    found = spanning_capacity(PolicyClass.singletons(horizon=horizon, states=states))
+    assert found.exact
+    assert found.value == want
+
+
+def test_all_policies_reach_all_pairs_or_all_words():
+    policies = PolicyClass.tabular(horizon=3, states=3)
+    np.testing.assert_array_equal(spanning_capacity(policies).by_layer, [2, 4, 6])
+
+
+CROWDS = {
+    "random": lambda: PolicyClass.random(1000, horizon=8, states=10, actions=3, seed=0),
+    "near constants": lambda: PolicyClass(
+        np.arange(1000)[:, None, None] % 3
+        * (np.random.default_rng(1).random((1000, 8, 10)) < 0.9).astype(int), 3,
+    ),
+    "stationary": lambda: PolicyClass(
+        np.broadcast_to(
+            np.random.default_rng(2).integers(3, size=(1000, 1, 10)), (1000, 8, 10)), 3,
+    ),
+    "plans": lambda: PolicyClass(
+        PolicyClass.open_loop(horizon=8, states=10, actions=3).table[::6][:1000], 3),
+    "few ones": lambda: PolicyClass(
+        (np.random.default_rng(3).random((1000, 8, 10)) < 0.02).astype(int) * 2, 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CROWDS)
+def test_a_thousand_policies_take_seconds(name):
+    policies = CROWDS[name]()
+    start = time.perf_counter()
+    found = spanning_capacity(policies)
+    assert time.perf_counter() - start < 10
+    check_certificate(found, policies)
+    if name in ("random", "plans", "stationary"):
+        assert found.exact
+        assert found.value == 30
+
+
+# Bad input.
+
+
+def test_what_is_not_a_class_or_not_deterministic_is_named():
+    policies = PolicyClass.constant(horizon=2, states=2)
+    with pytest.raises(TypeError, match=r"policies is .*expected a PolicyClass"):
+        spanning_capacity(np.zeros((2, 2, 2)))
+    for name in ("work", "restarts"):
+        with pytest.raises(ValueError, match=name):
+            spanning_capacity(policies, **{name: 0})
+    kernel, zero = np.full((2, 2, 2, 2), 0.5), np.zeros((2, 2, 2))
+    with pytest.raises(ValueError, match="transitions has probabilities other"):
+        reachable_pairs(EpisodicMDP(kernel, zero, [1.0, 0.0]), policies)
+    goes = np.eye(2)[np.zeros((2, 2, 2), dtype=int)]
+    with pytest.raises(ValueError, match="initial has probabilities other"):
+        reachable_pairs(EpisodicMDP(goes, zero), policies)
+    with pytest.raises(ValueError, match="policies has"):
+        reachable_pairs(
+            EpisodicMDP(goes, zero, [1.0, 0.0]), PolicyClass.constant(horizon=3, states=2)
+        )
