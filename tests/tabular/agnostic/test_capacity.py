@@ -161,7 +161,7 @@ def test_capacity_grows_with_the_class_and_not_with_copies(count, seed):
 
 CLOSED = {
     "constant": lambda h: (PolicyClass.constant(horizon=h, states=3, actions=4), 4),
-    "singletons": lambda h: (PolicyClass.singletons(horizon=h, states=h), h + 1),
+    "singletons": lambda h: (PolicyClass.singletons(horizon=h, states=max(h, 2)), h + 1),
     "one active": lambda h: (PolicyClass.one_active(horizon=h, states=h), h + 1),
     "two ones": lambda h: (
         PolicyClass.l_tons(2, horizon=h, states=comb(h, 2) + 1), 1 + h + comb(h, 2),
@@ -233,7 +233,7 @@ def test_a_thousand_policies_take_seconds(name):
 
 def test_what_is_not_a_class_or_not_deterministic_is_named():
     policies = PolicyClass.constant(horizon=2, states=2)
-    with pytest.raises(TypeError, match=r"policies is .*expected a PolicyClass"):
+    with pytest.raises(TypeError, match="expected a PolicyClass"):
         spanning_capacity(np.zeros((2, 2, 2)))
     for name in ("work", "restarts"):
         with pytest.raises(ValueError, match=name):
