@@ -164,7 +164,9 @@ def test_cores_that_suit_any_class(seed):
 def test_singletons_need_the_layers_unless_the_first_state_may_excuse():
     policies = PolicyClass.singletons(horizon=2, states=3)
     assert sunflower(policies, 1) is None
-    assert sunflower(policies, 2) is None
+    pair = sunflower(policies, 2)
+    assert pair is not None
+    assert pair.petal_count > 1
     found = sunflower(policies, 3)
     assert found is not None
     assert found.petal_count == 0
@@ -189,7 +191,10 @@ def test_long_horizons_are_followed_without_enumeration():
     missing = found.core.table[:-1]
     broken = uncovered(policies, missing, found.petals)
     assert broken is not None
-    assert broken.start == 11
+    path = [(broken.start + i, s) for i, s in enumerate(broken.states)]
+    row, marks = policies.table[broken.policy], found.petals[broken.policy]
+    assert not covered(row, missing, marks, path, "half-open")
+    assert covered(row, found.core.table, marks, path, "half-open")
 
 
 def test_bad_input_is_named():
