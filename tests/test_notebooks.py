@@ -13,6 +13,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.py"))
 
 def test_there_are_notebooks():
     assert {path.name for path in NOTEBOOKS} >= {
+        "agnostic.py",
         "cfr_family.py",
         "linear_mdp.py",
         "policy_gradients.py",
