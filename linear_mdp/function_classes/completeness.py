@@ -51,8 +51,7 @@ def completeness(
     worst = Completeness(-1, 0, 0, 0)
     for h in range(mdp.horizon):
         images = backups(mdp, functions, h, policy=rows, arithmetic=arithmetic)
-        layer = functions.layers[h]
-        layer = to_fractions(layer) if exact else layer
+        layer: Any = to_fractions(functions.layers[h]) if exact else functions.layers[h]
         for k, image in enumerate(images):
             apart = np.abs(layer - image).reshape(len(layer), -1).max(axis=1)
             nearest = int(np.argmin(apart))
@@ -77,17 +76,18 @@ def backups(
 ) -> NDArray[Any]:
     """Return the images T_h f (n, S, A) of the functions of layer h + 1; of 0 at the last step."""
     exact = _is_rational(arithmetic)
-    rewards, kernel = mdp.rewards[h], mdp.transitions[h].reshape(-1, mdp.states)
+    rewards: Any = mdp.rewards[h]
+    kernel: Any = mdp.transitions[h].reshape(-1, mdp.states)
     if exact:
         rewards, kernel = to_fractions(rewards), to_fractions(kernel)
     if h + 1 == mdp.horizon:
         return np.asarray(rewards[None])
-    after = functions.layers[h + 1]
+    after: Any = functions.layers[h + 1]
     after = to_fractions(after) if exact else after
     if policy is None:
         values = after.max(axis=-1)
     else:
-        weights = to_fractions(policy[h + 1]) if exact else policy[h + 1]
+        weights: Any = to_fractions(policy[h + 1]) if exact else policy[h + 1]
         values = (weights * after).sum(axis=-1)
     return np.asarray(rewards + (values @ kernel.T).reshape(-1, *rewards.shape))
 
@@ -98,7 +98,7 @@ def residuals(
     """Return the Bellman errors f_h - T_h f_{h+1} (n, S, A) of all members at step h."""
     check_class(mdp, functions)
     images = backups(mdp, functions, h, arithmetic=arithmetic)
-    layer = functions.layers[h]
+    layer: Any = functions.layers[h]
     if _is_rational(arithmetic):
         layer = to_fractions(layer)
     after = functions.index[:, h + 1] if h + 1 < mdp.horizon else np.zeros(len(functions), int)

@@ -147,7 +147,7 @@ def optimistic(model, layers, rule, visits, paid, policy, critic):  # type: igno
                 # A radius of 0 excludes by any excess.
                 outside = excess / rule.radii[h] if rule.radii[h] > 0.0 else np.inf
                 ratio[k] = max(ratio[k], outside)
-    chosen, best = ratio.argmin(), -np.inf
+    chosen, best = int(ratio.argmin()), -np.inf
     for k in range(members):
         if ratio[k] == 0.0:
             first = layers.functions[0, layers.index[k, 0]]
