@@ -102,11 +102,12 @@ def importance_variance(
         raise ValueError(f"rewards is {rewards!r}; expected 'mean' or 'bernoulli'")
     if arithmetic not in ("float", "rational"):
         raise ValueError(f"arithmetic is {arithmetic!r}; expected 'float' or 'rational'")
-    kernel, pay, initial = (
+    arrays: Any = (
         (mdp.transitions, mdp.rewards, mdp.initial)
         if arithmetic == "float"
         else [to_fractions(a) for a in (mdp.transitions, mdp.rewards, mdp.initial)]
     )
+    kernel, pay, initial = arrays
     squares = pay if rewards == "bernoulli" else pay**2
     size, states = len(policies), np.arange(mdp.states)
     first = np.zeros((size, mdp.states), dtype=pay.dtype)

@@ -239,7 +239,7 @@ def _reached(
 ) -> dict[tuple[int, int], int]:
     """Petals not yet followed whose estimated reach passes, and the policy that reaches most."""
     states = petals.shape[2]
-    wanted = petals.any(axis=0)
+    wanted = np.array(petals.any(axis=0))
     for step, state in edges:
         if step >= 0:
             wanted[step, state] = False
