@@ -232,7 +232,7 @@ class _File:
         if not self.path.exists():
             return 0
         kept = read_archive(self.path, _KIND)
-        arrays = {**memory._asdict(), **measured}
+        arrays = _named(memory, measured)
         check_names(kept, ["run", *arrays], self.path, _KIND)
         if str(kept["run"]) != self.run:
             raise ValueError(
@@ -252,4 +252,9 @@ class _File:
     def write(self, memory: Memory, measured: dict[str, NDArray[Any]]) -> None:
         """Replace the file by one with the state reached and all that was measured."""
         with replacing(self.path) as stream:
-            np.savez(stream, run=self.run, **memory._asdict(), **measured)
+            np.savez(stream, run=self.run, **_named(memory, measured))
+
+
+def _named(memory: Memory, measured: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return the arrays of a file; what was measured has names of its own."""
+    return {**memory._asdict(), **{f"played_{name}": measured[name] for name in measured}}

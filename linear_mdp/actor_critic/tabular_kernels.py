@@ -32,6 +32,10 @@ EPISODES, SWITCHES, FIRED, VALUE, STALE, SINCE = range(6)
 policy last evaluated; whether the policy has changed since; episodes since the refresh."""
 
 
+TIE = 1e-9
+"""By how much a threshold must be passed: much more than sums of logarithms are off."""
+
+
 class Rule(NamedTuple):
     """What sets one algorithm apart; see `rltheory.linear_mdp.actor_critic.settings`."""
 
@@ -282,7 +286,8 @@ def watch(world, rule, memory, h, s, a, y):  # type: ignore[no-untyped-def]
             memory.clock[FIRED] = 1.0
     elif rule.switch == DETERMINANT:
         memory.spent[h] += np.log1p(1.0 / n)
-        if memory.spent[h] > rule.threshold:
+        # A tie, as when visits of one pair double, must not depend on rounding.
+        if memory.spent[h] > rule.threshold + TIE:
             memory.clock[FIRED] = 1.0
     else:
         if n == 1.0:

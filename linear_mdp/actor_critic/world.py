@@ -41,7 +41,7 @@ def world_of(mdp: EpisodicMDP) -> World:
     Raises TypeError for another model, ValueError for rewards that are negative or missing.
     """
     check_episodic(mdp)
-    horizon, states, actions = mdp.rewards.shape
+    states = mdp.states
     if not mdp.available.all():
         raise ValueError("mdp has unavailable actions; expected all of them available everywhere")
     if mdp.rewards.min() < 0.0:
@@ -87,7 +87,7 @@ def counts_of(world: World, offline: Any) -> FloatArray:
     counts = given.reshape(-1, states)[rows, world.successors]
     if counts.sum() != given.sum():
         raise ValueError("offline counts transitions of probability 0; expected data of this model")
-    return counts
+    return np.asarray(counts)
 
 
 def _live(mdp: EpisodicMDP) -> tuple[IntArray, IntArray]:
