@@ -138,10 +138,7 @@ class BlockMDP:
         They take action 0 at observations that are never emitted. Raises ValueError if the class
         does not fit the latent MDP.
         """
-        want = (self.latent.horizon, self.latent.states, self.latent.actions)
-        have = (policies.horizon, policies.states, policies.actions)
-        if want != have:
-            raise ValueError(f"policies has (horizon, states, actions) {have}; expected {want}")
+        self._check(policies, self.latent.states)
         steps = np.arange(self.latent.horizon)[:, None]
         table = policies.table[:, steps, np.maximum(self.decoder, 0)]
         return PolicyClass(np.where(self.decoder == UNSEEN, 0, table), policies.actions)
@@ -152,21 +149,28 @@ class BlockMDP:
         In the latent MDP these randomised policies are worth what the policies of observations
         are worth. Raises ValueError if the class does not fit the observations.
         """
-        want = (self.latent.horizon, self.observations, self.latent.actions)
-        have = (policies.horizon, policies.states, policies.actions)
-        if want != have:
-            raise ValueError(f"policies has (horizon, states, actions) {have}; expected {want}")
+        self._check(policies, self.observations)
         taken = [policies.table == a for a in range(policies.actions)]
         return np.stack([np.einsum("hsx,phx->phs", self.emissions, t) for t in taken], axis=-1)
 
     def is_latent(self, policies: PolicyClass) -> NDArray[np.bool_]:
-        """Return which policies (P,) act alike at all observations of each latent state."""
+        """Return which policies (P,) act alike at all observations of each latent state.
+
+        Raises ValueError if the class does not fit the observations.
+        """
+        self._check(policies, self.observations)
         possible = self.emissions > 0
         alike = np.zeros((len(policies), *possible.shape[:2]), dtype=bool)
         for a in range(policies.actions):
             elsewhere = np.einsum("hsx,phx->phs", possible, policies.table != a)
             alike |= ~elsewhere
         return np.asarray(np.all(alike, axis=(1, 2)))
+
+    def _check(self, policies: PolicyClass, states: int) -> None:
+        want = (self.latent.horizon, states, self.latent.actions)
+        have = (policies.horizon, policies.states, policies.actions)
+        if want != have:
+            raise ValueError(f"policies has (horizon, states, actions) {have}; expected {want}")
 
 
 def _ratio(given: NDArray[Any], reset: NDArray[Any]) -> Any:
