@@ -213,7 +213,7 @@ def _estimated(
 def _rows(policies: PolicyClass, index: int) -> FloatArray:
     if not 0 <= index < len(policies):
         raise ValueError(f"first is {index}; expected 0 to {len(policies) - 1}")
-    return np.eye(policies.actions)[policies.table[index].astype(np.int64)]
+    return np.asarray(np.eye(policies.actions)[policies.table[index].astype(np.int64)])
 
 
 def _check_unit_returns(mdp: EpisodicMDP) -> None:
