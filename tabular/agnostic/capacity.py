@@ -71,7 +71,7 @@ def spanning_capacity(
 
     Over all deterministic MDPs with one start and on the layers that the class is defined on.
 
-    work: placements of groups that the exact search may try, over all layers; when it is used up
+    work: placements of groups that the exact search may try, over all layers; when they are used up
     the bracket stays open and `exact` is False, never is `value` above the truth. restarts: greedy
     plays by layer, drawn with `seed`; the same arguments give the same result.
     Tiny classes are always closed: up to 3 states, 2 actions and 3 layers take at most a few

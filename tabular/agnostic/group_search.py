@@ -32,7 +32,7 @@ class Plan:
 class Found:
     """What a search knows: no play exceeds `upper`; `plan` is better than before, if one was found.
 
-    work: placements of groups that were tried.
+    work: placements of groups that were tried, and the bounds of families in the same unit.
     """
 
     upper: int
@@ -160,7 +160,7 @@ class _Hunt:
         """Return places by layer for the sorted family, or None if `aim` is out of its reach."""
         if self.failed[h].get(family, aim + 1) <= aim:
             return None
-        if self.groups.bound(family, h) >= aim:
+        if self.groups.bound(family, h, aim) >= aim:
             found = self._place(aim, h, family)
             if found is not None:
                 return found
@@ -229,6 +229,7 @@ class _Hunt:
         if following in seen:
             return None
         seen.add(following)
+        self.spent += groups.states(h) // 2  # Bounds of a family cost more than a placement.
         found = self.reaches(aim, h + 1, following)
         return None if found is None else [tuple(places), *found]
 

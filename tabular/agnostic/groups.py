@@ -38,6 +38,7 @@ class Groups:
     spread: list[int]
     _next: list[dict[int, int]] = field(default_factory=list)
     _trees: list[dict[int, int]] = field(default_factory=list)
+    _rows: list[dict[int, tuple[list[int], list[int]]]] = field(default_factory=list)
     budget: int = 0
 
     @staticmethod
@@ -62,9 +63,18 @@ class Groups:
             spread.append(max(taken))
         for found in (splits, after, counts, most, spread):
             found.reverse()
-        caches: list[dict[int, int]] = [{} for _ in range(target + 1)]
-        trees: list[dict[int, int]] = [{} for _ in range(target + 1)]
-        return Groups(target, policies.actions, splits, after, counts, most, spread, caches, trees)
+        return Groups(
+            target,
+            policies.actions,
+            splits,
+            after,
+            counts,
+            most,
+            spread,
+            [{} for _ in counts],
+            [{} for _ in counts],
+            [{} for _ in counts],
+        )
 
     def root(self) -> Family:
         """All policies in one group, at the first layer."""
@@ -94,12 +104,12 @@ class Groups:
     def tree(self, h: int, group: int) -> int:
         """Return a bound on the pairs that one group at layer h reaches at the target.
 
-        The most leaves of a tree in which no two groups ever want the same state. It is
-        subadditive over united groups, so its sum bounds a family.
+        The most leaves of a tree in which no two groups ever want the same state, and each
+        group's leaves are bounded by its `_alone` too. It is subadditive over united groups, so
+        its sum bounds a family.
         """
-        count = group.bit_count()
-        simple = min(count, self.actions ** (self.target - h + 1))
-        if simple == 1 or h > self.target:
+        simple = min(group.bit_count(), self.actions ** (self.target - h + 1))
+        if simple == 1:
             return 1
         kept = self._trees[h].get(group)
         if kept is not None:
@@ -107,23 +117,40 @@ class Groups:
         if self.budget <= 0:
             return simple
         self.budget -= 1
+        most = min(simple, self._alone(h, group))
         best = 1
         for row in self.splits[h]:
-            leaves = sum(self.leaf(h, part) for mask in row if (part := group & mask))
-            best = max(best, leaves)
-            if best >= simple:
-                best = simple
+            best = max(best, sum(self.leaf(h, part) for mask in row if (part := group & mask)))
+            if best >= most:
+                best = most
                 break
         self._trees[h][group] = best
         return best
+
+    def _alone(self, h: int, group: int) -> int:
+        """A bound by what the group does in each layer: a state adds its actions less one."""
+        found = 1
+        for t in range(h, self.target + 1):
+            taken = [sum(1 for mask in row if group & mask) for row in self.splits[t]]
+            if t == h:
+                found = max(taken)
+            else:
+                found = min(found + sum(taken) - len(taken), found * max(taken), sum(taken))
+            group = self.onwards(t, group)
+        return found
 
     def leaf(self, h: int, part: int) -> int:
         """Return the bound of `tree` for a group that left layer h by one action."""
         return 1 if h == self.target else self.tree(h + 1, self.onwards(h, part))
 
-    def bound(self, family: Family, h: int) -> int:
-        """Return a number of pairs at the target that no play from a family at layer h exceeds."""
+    def bound(self, family: Family, h: int, aim: int = 0) -> int:
+        """Return a number of pairs at the target that no play from a family at layer h exceeds.
+
+        The first number found below `aim` is enough.
+        """
         alone = sum(self.tree(h, group) for group in family)
+        if alone < aim:
+            return alone
         groups = min(len(family) + self.growth(family, h), self.most[h])
         for t in range(h + 1, self.target + 1):
             gains = min(self.most[t] - self.states(t), groups * (self.spread[t] - 1))
@@ -137,15 +164,21 @@ class Groups:
         at most the sum of |S_i| - 1 and at most one less than all actions taken there: a matching
         of units of groups with units of states bounds the sum over states.
         """
-        gains = [
-            [sum(1 for mask in row if group & mask) - 1 for row in self.splits[h]]
-            for group in family
-        ]
+        rows = [self._row(h, group) for group in family]
         room = [0] * self.states(h)
-        for x, row in enumerate(self.splits[h]):
-            taken = sum(1 for mask in row if any(group & mask for group in family))
-            room[x] = max(taken - 1, 0)
-        return _matching(gains, room)
+        for _, taken in rows:
+            room = [mine | theirs for mine, theirs in zip(room, taken, strict=True)]
+        return _matching([gain for gain, _ in rows], [max(r.bit_count() - 1, 0) for r in room])
+
+    def _row(self, h: int, group: int) -> tuple[list[int], list[int]]:
+        """By state: a group's actions less one, and the set of its actions as bits."""
+        kept = self._rows[h].get(group)
+        if kept is None:
+            taken = [
+                sum(1 << a for a, mask in enumerate(row) if group & mask) for row in self.splits[h]
+            ]
+            kept = self._rows[h][group] = ([t.bit_count() - 1 for t in taken], taken)
+        return kept
 
 
 def _matching(gains: list[list[int]], room: list[int]) -> int:

@@ -17,26 +17,30 @@ from rltheory.tabular.mdp import EpisodicMDP
 
 
 def by_all_mdps(policies):
-    """The most pairs at each layer over all deterministic MDPs, one after the other."""
-    table, sizes = np.asarray(policies.table), list(map(int, policies.layer_sizes))
+    """The most pairs at each layer over all deterministic MDPs, every one of them played."""
+    table, sizes = np.asarray(policies.table).astype(int), list(map(int, policies.layer_sizes))
     cells = [
         (h, x, a)
         for h in range(policies.horizon - 1)
         for x in range(sizes[h])
         for a in range(policies.actions)
     ]
+    bases = [sizes[h + 1] for h, _, _ in cells]
+    mdps = np.arange(int(np.prod(bases)))
+    goes = np.zeros((policies.horizon, max(sizes), policies.actions, len(mdps)), int)
+    for (h, x, a), base in zip(cells, bases, strict=True):
+        mdps, goes[h, x, a] = np.divmod(mdps, base)
+    each = np.arange(len(mdps))
     best = np.zeros(policies.horizon, dtype=int)
     for start in range(sizes[0]):
-        for choice in product(*[range(sizes[h + 1]) for h, _, _ in cells]):
-            goes = dict(zip(cells, choice, strict=True))
-            seen = [set() for _ in best]
-            for policy in table:
-                x = start
-                for h, at in enumerate(seen):
-                    a = int(policy[h, x])
-                    at.add((x, a))
-                    x = goes.get((h, x, a), 0)
-            best = np.maximum(best, [len(at) for at in seen])
+        seen = np.zeros((policies.horizon, len(mdps)), dtype=np.int64)
+        for policy in table:
+            here = np.full(len(mdps), start)
+            for h in range(policies.horizon):
+                taken = policy[h, here]
+                seen[h] |= 1 << (here * policies.actions + taken)
+                here = goes[h, here, taken, each]
+        best = np.maximum(best, np.bitwise_count(seen).max(axis=1))
     return best
 
 
