@@ -108,7 +108,7 @@ def clopper_pearson(failures: int, runs: int, *, confidence: float = 0.99) -> Bo
     tail = (1.0 - confidence) / 2.0
     low = 0.0 if failures == 0 else float(beta.ppf(tail, failures, runs - failures + 1))
     high = 1.0 if failures == runs else float(beta.ppf(1.0 - tail, failures + 1, runs - failures))
-    return Bounds(low, high)
+    return Bounds(np.asarray(low), np.asarray(high))
 
 
 def failure_frequency(
