@@ -43,7 +43,7 @@ def _coverability(mdp: EpisodicMDP, *, uniform: bool) -> tuple[Side, Side]:
     data = reach / total[:, None, None]
     if uniform:
         data = data * 0 + Fraction(1, mdp.states * mdp.actions)
-    ratios = visits.max(axis=0) / np.where(data == 0, Fraction(1), data)
+    ratios = visits.max(axis=0) / (data + (data == 0))
     worst = ratios.reshape(mdp.horizon, -1).max(axis=1)
     return exact.join(visits.max(axis=0), worst), exact.join(reach, total)
 
@@ -97,7 +97,7 @@ def sample_offered(tape: Tape, size: int) -> Offered:
     weights = fractions(tape.dyadic(mdp.rewards.shape, 0.0625, 1.0, bits=4))
     if tape.integer(0, 1):
         reach = actors.reached(actors.exact(mdp))[:, :, None]
-        weights = weights * 0 + np.where(reach == 0, Fraction(1, 2**20), reach)
+        weights = weights * 0 + (reach + (reach == 0) * Fraction(1, 2**20))
     return Offered(mdp, weights / weights.sum(axis=(1, 2), keepdims=True))
 
 

@@ -272,7 +272,7 @@ def sample_covered(tape: Tape, size: int) -> Covered:
 
 def _transferred(covered: Covered, worst: bool) -> tuple[Side, Side]:
     visited, data, errors = covered
-    ratios = visited / np.where(data == 0, Fraction(1), data)
+    ratios = visited / (data + (data == 0))
     spread = (ratios * visited).sum(axis=1)
     squares = (data * errors**2).sum(axis=1)
     top = ratios.max(axis=1) if worst else np.ones(len(data), dtype=object) * Fraction(1)

@@ -157,7 +157,7 @@ class Pair(NamedTuple):
 
     first: FractionArray
     second: FractionArray
-    count: int
+    draws: int
 
 
 def sample_pair(tape: Tape, size: int) -> Pair:
@@ -175,13 +175,13 @@ def _joint(law: FractionArray, count: int) -> FractionArray:
 
 
 def _tests(pair: Pair, *, sums: bool) -> tuple[Side, Side]:
-    first, second = _joint(pair.first, pair.count), _joint(pair.second, pair.count)
+    first, second = _joint(pair.first, pair.draws), _joint(pair.second, pair.draws)
     errors = np.array([Fraction(1)], dtype=object)
     # Every test says "second" on some set of outcomes; listed by adding one outcome at a time.
     for p, q in zip(first, second, strict=True):
         errors = np.concatenate([errors, errors + p - q])
     if sums:
-        apart = pair.count * abs(pair.first - pair.second).sum() / 2
+        apart = pair.draws * abs(pair.first - pair.second).sum() / 2
     else:
         apart = abs(first - second).sum() / 2
     return Fraction(errors.min()), 1 - Fraction(apart)
