@@ -311,6 +311,26 @@ def history(visits, episode):
 
 
 @SEEDS
+def test_epochs_of_the_residual_test(seed):
+    # Every epoch's critic used at most the threshold before it, and reached the factor in it.
+    tested = actor_critic_switches.sample_tested(tape(seed), 3)
+    sequence, start, epochs = list(tested.visits.sequence), 0, 0
+    while True:
+        squares = tested.squares[start]
+        used = sum((squares[z] for z in sequence[:start]), Fraction(0))
+        scale = tested.share / used if used else Fraction(tested.factor)
+        sums = [
+            scale * sum((squares[z] for z in sequence[:t]), Fraction(0))
+            for t in range(start + 1, len(sequence) + 1)
+        ]
+        ends = [t for t, total in enumerate(sums, start=start + 1) if total >= tested.factor]
+        if not ends:
+            break
+        start, epochs = ends[0], epochs + 1
+    assert actor_critic_switches.residual_switches(tested) == epochs
+
+
+@SEEDS
 def test_best_test_is_the_likelihood_ratios(seed):
     pair = actor_critic_switches.sample_pair(tape(seed), 2)
     first, second = (
