@@ -126,23 +126,30 @@ class PetalData:
         """Return each policy's estimated reward (P,) and transitions (P, H * S) from this node.
 
         An episode counts with weight 1 / (share of core policies consistent with it so far) where
-        it is consistent with the policy up to its next petal; zeros if no episode came by.
+        it is consistent with the policy up to its next petal. Zeros if no episode came by, and for
+        policies of which the node is no petal.
         """
-        size, cells = len(policies), policies.horizon * policies.states
-        rewards, transitions = np.zeros(size), np.zeros((size, cells))
+        cells = policies.horizon * policies.states
+        rewards, transitions = np.zeros(len(policies)), np.zeros((len(policies), cells))
         if not self.kept:
             return rewards, transitions
         many, length = self.states.shape
         start = max(self.step, 0)
         steps = start + np.arange(length)
         at = steps * policies.states + self.states
-        flat = policies.table.reshape(size, -1)
+        concerned = np.ones(len(policies), dtype=bool)
+        if self.step >= 0:
+            concerned = petals[:, self.step, self.state]
+        flat = policies.table[concerned].reshape(-1, cells)
+        marks = petals[concerned].reshape(-1, cells)
+        size = len(flat)
+        paid, found = np.zeros(size), np.zeros((size, cells))
         flat_core = core.table.reshape(len(core), -1)
         shares = np.ones((many, length + 1))
         shares[:, 1:] = _consistent(flat_core, at, self.actions).mean(axis=0)
         sums = np.zeros((many, length + 1))
         np.cumsum(self.rewards, axis=1, out=sums[:, 1:])
-        lines, marks = np.arange(many), petals.reshape(size, -1)
+        lines = np.arange(many)
         part = max(1, 2**21 // (many * length))
         for first in range(0, size, part):
             rows = slice(first, min(first + part, size))
@@ -155,15 +162,16 @@ class PetalData:
             agreed = np.take_along_axis(agrees, following[:, :, None], axis=2)[:, :, 0]
             share = shares[lines, following]
             weights = np.divide(agreed, share, out=np.zeros(share.shape), where=agreed)
-            rewards[rows] = (weights * sums[lines, following]).sum(axis=1)
+            paid[rows] = (weights * sums[lines, following]).sum(axis=1)
             policy, line = np.nonzero(agreed & (following < length))
             target = at[line, following[policy, line]]
             flow = (weights * self.counts)[policy, line]
             index = policy * cells + target
             size_here = (rows.stop - first) * cells
-            found = np.bincount(index, weights=flow, minlength=size_here)
-            transitions[rows] = found.reshape(-1, cells)
-        return rewards / self.kept, transitions / self.kept
+            counted = np.bincount(index, weights=flow, minlength=size_here)
+            found[rows] = counted.reshape(-1, cells)
+        rewards[concerned], transitions[concerned] = paid / self.kept, found / self.kept
+        return rewards, transitions
 
 
 def _consistent(table: NDArray[Any], at: IntArray, actions: IntArray) -> NDArray[np.bool_]:
