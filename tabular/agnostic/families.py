@@ -58,8 +58,8 @@ class Lock(Instance):
         makes it bad, whatever its next action is, and observations share the mass of theirs. With
         one action nothing is ever bad.
         """
-        horizon, actions = self.mdp.horizon, self.mdp.actions
-        return actions if horizon == 1 or actions == 1 else 2 * actions
+        actions = self.mdp.actions
+        return actions if self.mdp.horizon == 1 or actions == 1 else 2 * actions
 
 
 def combination_lock(
@@ -147,7 +147,7 @@ def lock_roll_outs(horizon: int, *, actions: int = 2, success: Fraction = Fracti
     """
     _check_probability(success, "success")
     needed = success * actions ** check_positive_integer(horizon, "horizon")
-    return max(-(-needed.numerator // needed.denominator) - 1, 0)
+    return int(max(-(-needed.numerator // needed.denominator) - 1, 0))
 
 
 def backward_failure(horizon: int, each: int, *, actions: int = 2) -> Fraction:
@@ -208,7 +208,7 @@ def psdp_failure(
     table = np.array([[[0, 0], [1, 1]], [[0, 0], [0, 0]]])
     reset = np.array([[1.0, 0.0], [float(weight), float(1 - weight)]])
     return Instance(
-        EpisodicMDP(transitions, rewards, [1.0, 0.0]),
+        EpisodicMDP(transitions, rewards, np.array([1.0, 0.0])),
         PolicyClass(table, 2, np.array([1, 2])),
         0,
         Fraction(1),

@@ -70,7 +70,7 @@ def _place(groups: Groups, h: int, family: list[int], generator: np.random.Gener
     """States for the groups of a family, each best where the others are, as far as was tried."""
     splits, states = groups.splits[h], groups.states(h)
     left = groups.target - h
-    worth = min(groups.most[groups.target], groups.actions**left)
+    worth: int = min(groups.most[groups.target], groups.actions**left)
 
     def score(x: int, members: int) -> float:
         # Behaviours kept, up to what one group can turn into; at the target, pairs.
@@ -79,8 +79,10 @@ def _place(groups: Groups, h: int, family: list[int], generator: np.random.Gener
 
     held = [0] * states
     marks = [0.0] * states
-    order = generator.permutation(len(family))
-    order = sorted(order, key=lambda g: -min(family[g].bit_count(), worth))
+    order = sorted(
+        generator.permutation(len(family)).tolist(),
+        key=lambda g: -min(family[g].bit_count(), worth),
+    )
     places = [-1] * len(family)
     for g in order:
         best, chosen = -np.inf, 0

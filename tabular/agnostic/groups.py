@@ -108,7 +108,7 @@ class Groups:
         group's leaves are bounded by its `_alone` too. It is subadditive over united groups, so
         its sum bounds a family.
         """
-        simple = min(group.bit_count(), self.actions ** (self.target - h + 1))
+        simple: int = min(group.bit_count(), self.actions ** (self.target - h + 1))
         if simple == 1:
             return 1
         kept = self._trees[h].get(group)
