@@ -223,7 +223,7 @@ def _decode(task: _Task, h: int, layer: _Layer, seen: IntArray, effort: int) -> 
     if not task.rollouts:
         return np.asarray(winners[back])
     for k in range(1, len(leaders)):
-        for j in np.unique(winners):
+        for j in np.unique(winners).tolist():
             playing = np.flatnonzero(winners == j)
             policy, action = _telling(layer, leaders[j], leaders[k])
             earned = _earned(task, h, names[playing], policy, action, task.rollouts * effort)
@@ -244,8 +244,8 @@ def _test(task: _Task, h: int, layer: _Layer, effort: int) -> FloatArray:
     chosen = {_telling(layer, int(a), int(b)) for a, b in pairs}
     first = layer.action_values[:, leaders[0]]
     for at in (first.argmax(), first.argmin()):
-        policy, action = np.unravel_index(int(at), first.shape)
-        chosen.add((int(policy), int(action)))
+        of, then = np.unravel_index(int(at), first.shape)
+        chosen.add((int(of), int(then)))
     names, where = np.unique(task.observations[h], return_index=True)
     errors = []
     for policy, action in sorted(chosen):

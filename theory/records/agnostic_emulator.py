@@ -112,11 +112,13 @@ def leaking(horizon: int, moves: Fraction, pay: Fraction) -> Noisy:
     rewards = np.zeros((horizon, 2, 2))
     rewards[:, 0] = 1.0
     block = BlockMDP(
-        EpisodicMDP(stay, rewards, [1.0, 0.0]), np.broadcast_to(np.eye(2), (horizon, 2, 2))
+        EpisodicMDP(stay, rewards, np.array([1.0, 0.0])),
+        np.broadcast_to(np.eye(2), (horizon, 2, 2)),
     )
     leak = stay.copy()
     leak[:, 0, :] = [float(1 - moves), float(moves)]
-    model = EpisodicMDP(leak, rewards * float(1 - pay), [float(1 - moves), float(moves)])
+    first = np.array([float(1 - moves), float(moves)])
+    model = EpisodicMDP(leak, rewards * float(1 - pay), first)
     names = np.broadcast_to(np.arange(2), (horizon, 2))
     return Noisy(Emulated(block, np.zeros((horizon, 2), int), Emulator(model, names)), moves, pay)
 
@@ -178,7 +180,7 @@ MODEL_ERROR = Theorem(
 
 
 class Choice(NamedTuple):
-    """Values of a class and what an emulator says of them, Fractions (P,)."""
+    """An MDP, a class of policies and an emulator that ranks them."""
 
     mdp: EpisodicMDP
     policies: PolicyClass
@@ -191,8 +193,9 @@ def sample_choice(tape: Tape, size: int) -> Choice:
         gap, least = tape.integer(1, 7) / 16, tape.integer(0, 2) / 16
         kernel = np.ones((1, 1, 2, 1))
         model = EpisodicMDP(kernel, np.full((1, 1, 2), least + gap))
-        true = EpisodicMDP(kernel, [[[least, least + 2 * gap]]])
-        return Choice(true, PolicyClass.constant(horizon=1, states=1), Emulator(model, [[0]]))
+        true = EpisodicMDP(kernel, np.array([[[least, least + 2 * gap]]]))
+        emulator = Emulator(model, np.zeros((1, 1), dtype=np.int64))
+        return Choice(true, PolicyClass.constant(horizon=1, states=1), emulator)
     block = blocks.sample_block(tape, size)
     policies = (tape.uniform((4, block.latent.horizon, block.observations)) < 0.5).astype(int)
     emulator = ideal_emulator(block, representatives(tape, block, 1))

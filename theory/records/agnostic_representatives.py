@@ -45,7 +45,7 @@ def forgetful(horizon: int, share: Fraction) -> Emulated:
     rewards[:, 0, 1] = 1.0
     emissions = np.zeros((horizon, 2, 3))
     emissions[:, 0, :2], emissions[:, 1, 2] = [float(1 - share), float(share)], 1.0
-    block = BlockMDP(EpisodicMDP(kernel, rewards, [1.0, 0.0]), emissions)
+    block = BlockMDP(EpisodicMDP(kernel, rewards, np.array([1.0, 0.0])), emissions)
     names = np.broadcast_to([0, 2], (horizon, 2))
     table = np.broadcast_to([1, 0, 0], (horizon, 3)).astype(int)
     return Emulated(block, table, ideal_emulator(block, names))
