@@ -187,6 +187,23 @@ def test_trees_and_weights(page):
     assert page["weighed"].deviation < sqrt(2**4)
 
 
+def test_popler_and_psdp(page):
+    """The failure by hand: what is kept last scores more under the resets, and is worth nothing."""
+    assert page["grown_online"].best == page["found"].best
+    assert page["played"].episodes == 2000 * (1 + len(page["grown_online"].identified))
+    mdp, reset = page["failure"].mdp, page["failure"].reset
+    tables = page["failure"].policies.table
+    scores = [
+        sum(reset[1, s] * mdp.rewards[1, s, policy[1, s]] for s in (0, 1)) for policy in tables
+    ]
+    kept = tables[int(np.argmax(scores))][1]
+    after = [mdp.rewards[1, s, kept[s]] for s in (0, 1)]
+    first = mdp.transitions[0, 0] @ after
+    assert first[tables[:, 0, 0]].max() == page["policy_value"](mdp, page["searched"].policy) == 0
+    assert page["failure"].best_value == 1
+    assert page["completeness_gap"](mdp, page["failure"].policies) > 0
+
+
 def test_emulators(page):
     """Ratios by the kernels of the observed MDP themselves."""
     mdp, reset = page["seen_by"], page["block"].reset
