@@ -171,7 +171,7 @@ def sample_transfer(tape: Tape, size: int) -> Transfer:
     mu = (fractions(tape.simplex(size)) + Fraction(1, size)) / 2
     loss = fractions(tape.dyadic(size))
     if tape.integer(0, 1):
-        loss = np.where(visits / mu == (visits / mu).max(), Fraction(1), Fraction(0))
+        loss = fractions(visits / mu == (visits / mu).max())
     return Transfer(visits, mu, loss)
 
 

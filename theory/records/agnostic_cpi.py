@@ -99,7 +99,8 @@ def sample_moved(tape: Tape, size: int) -> Moved:
     mdp = sample_paying(tape, size, 2)
     mu = fractions(tape.simplex((size, 2)))
     policy = fractions(tape.simplex((size, 2, 2)))
-    target = optimal_policy(mdp) if tape.integer(0, 1) else sample_integers(tape, (size, 2), 2)
+    drawn = sample_integers(tape, (size, 2), 2)
+    target = optimal_policy(mdp) if tape.integer(0, 1) else drawn.astype(object)
     return Moved(mdp, mu, policy, target, Fraction(1, 2 ** tape.integer(0, 10)))
 
 

@@ -103,7 +103,7 @@ def gap(searched: Searched) -> Fraction:
 COMPLETE = Theorem(
     id="agnostic/psdp-with-completeness",
     title="Under policy completeness PSDP loses concentrability times its errors on the resets",
-    source=f"{_PSDP}, derived here by the performance difference lemma of Kakade and Langford (2002)",
+    source=f"{_PSDP}; derived here by the lemma on performance differences",
     statement=(
         r"V^* - V^{\hat\pi} \le \max_h\Bigl\|\frac{d^{\pi^*}_h}{\mu_h}\Bigr\|_\infty \sum_h "
         r"\mathbb{E}_{\mu_h}\bigl[\max_a Q^{\hat\pi}_h(s,a) - Q^{\hat\pi}_h(s,\hat\pi(s))\bigr]"

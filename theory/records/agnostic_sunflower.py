@@ -157,7 +157,7 @@ class Petals(NamedTuple):
     """A class with the layer core, and how many petals it needs."""
 
     policies: PolicyClass
-    count: int
+    number: int
 
 
 def sample_petals(tape: Tape, size: int) -> Petals:
@@ -201,7 +201,7 @@ def _marked(shape: tuple[int, ...], cells: tuple[tuple[int, int], ...]) -> NDArr
 
 def _counted(petals: Petals, skipped: int) -> tuple[Side, Side]:
     table = petals.policies.table
-    return _least(table.tobytes(), table.shape, skipped), petals.count
+    return _least(table.tobytes(), table.shape, skipped), petals.number
 
 
 PETALS = Theorem(
