@@ -25,7 +25,7 @@ from rltheory.paper_figures.registry import Drawing, Figure
 from rltheory.tabular import EpisodicMDP
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "quick": {"episodes": 4000, "seeds": 5, "points": 60},
+    "quick": {"episodes": 3000, "seeds": 4, "points": 40},
     "paper": {"episodes": 30_000, "seeds": 30, "points": 120},
 }
 SCALE = 0.1
@@ -79,7 +79,7 @@ def draw(scale: str, seed: int) -> Drawing:
     """Return the regret of every algorithm in every world, by episode."""
     settings = SETTINGS[scale]
     episodes, count = settings["episodes"], settings["seeds"]
-    ends = np.unique(np.geomspace(1, episodes, settings["points"]).round().astype(np.int64))
+    ends = np.unique(np.geomspace(10, episodes, settings["points"]).round().astype(np.int64))
     tasks = [(w, name, k) for w in WORLDS for name in LEARNERS for k in range(count)]
 
     def one(world: str, name: str, k: int) -> FloatArray:
