@@ -1,4 +1,4 @@
-"""How many policies does a class really hold: its spanning capacity by horizon and by class."""
+"""How many pairs of a layer can a class reach, by class and horizon: its spanning capacity?"""
 
 from collections.abc import Callable
 from math import comb

@@ -1,4 +1,4 @@
-"""What a simulator is worth: episodes and calls that open a lock, and two ways to rate policies."""
+"""How many episodes stand against how many calls of a simulator, as the horizon grows?"""
 
 from fractions import Fraction
 from typing import Any
@@ -48,7 +48,7 @@ def _lock(axis: Any, settings: dict[str, Any], seed: int) -> list[dict[str, Any]
             ("online", lock_roll_outs(horizon)),
             ("generative", backward_calls(horizon)),
         ):
-            measured = (None, None, None)
+            measured: Any = (None, None, None)
             if horizon <= settings["measured"]:
                 run = RUNS[name]
                 lock_seed = [seed, horizon, len(name)]
@@ -136,7 +136,7 @@ def weighted_episodes(horizon: int, value: Fraction) -> Fraction:
 
 def tree_calls(capacity_by_layer: Any, value: Fraction) -> Fraction:
     """Calls of trees to the same error; a tree takes at most what the class reaches by layer."""
-    return value * (1 - value) / ERROR**2 * int(sum(capacity_by_layer))
+    return Fraction(value * (1 - value) / ERROR**2 * int(sum(capacity_by_layer)))
 
 
 def _estimates(axis: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
