@@ -140,7 +140,7 @@ def test_liars_dice_is_rolled_exactly(sides):
     assert {abs(x) for x in form.paid.ravel()} == {Fraction(1, sides**2)}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(game_trees(), SEEDS)
 def test_payoffs_are_those_of_the_histories(tree, seed):
     game = from_tree(tree)
@@ -195,7 +195,7 @@ def test_regrets_are_derivatives_of_payoffs(tree, seed):
             assert slope == own * regrets[j]
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(game_trees(), SEEDS)
 def test_certified_bounds_contain_the_exact_numbers(tree, seed):
     game = from_tree(tree)

@@ -97,7 +97,7 @@ def test_averages_of_cfr_enclose_the_same_value(name, parameters):
     assert solution.gap < 1e-8
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(zero_sum_games())
 def test_exact_and_certified_values_of_random_games(game):
     exact = sequence_form_nash(game, arithmetic="rational")
@@ -111,7 +111,7 @@ def test_exact_and_certified_values_of_random_games(game):
     assert floats.value == pytest.approx(float(exact.value), abs=floats.gap)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(zero_sum_games(max_depth=4))
 def test_the_normal_form_has_the_same_value_exactly(game):
     value = sequence_form_nash(game, arithmetic="rational").value

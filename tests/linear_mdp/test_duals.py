@@ -99,7 +99,7 @@ def _rounding(values, weights, budget=0.0):
 
 
 @pytest.mark.parametrize("kind", CONSTRAINED + PENALISED)
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_on_distributions_duals_are_the_worst_cases(kind, data):
     values, rows = data.draw(distributions())
@@ -148,7 +148,7 @@ def _capped(values, weights, alpha):
     return sum(g * c for g, c in pairs), sum(g * c * c for g, c in pairs)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(problem=estimates(), radius=st.sampled_from([0.0, 0.1, 0.3, 1.0]))
 def test_total_variation_is_the_best_cap(problem, radius):
     values, weights, floor = problem
@@ -163,7 +163,7 @@ def test_total_variation_is_the_best_cap(problem, radius):
         assert found[i] == pytest.approx(float(truth), abs=_rounding(values, g, radius), rel=0)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(problem=estimates(), penalty=st.sampled_from([0.0, 0.1, 2.0, 1e9]))
 def test_penalised_total_variation_caps_above_the_floor(problem, penalty):
     values, weights, floor = problem
@@ -174,7 +174,7 @@ def test_penalised_total_variation_caps_above_the_floor(problem, penalty):
         assert found[i] == pytest.approx(float(truth), abs=_rounding(values, g), rel=0)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(problem=estimates(), penalty=st.sampled_from([0.1, 2.0, 1e3]))
 def test_penalised_kullback_leibler_is_minus_a_logarithm_up_to_the_ceiling(problem, penalty):
     values, weights, floor = problem
@@ -262,7 +262,7 @@ def _at_zero(values, weights, variance, x, y):
     return float(_capped(values, weights, x)[0])
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(problem=estimates(), radius=st.sampled_from([1e-12, 1e-3, 0.1, 0.5, 2.0, 10.0]))
 def test_kullback_leibler_is_that_of_the_monotone_distribution_function(problem, radius):
     values, weights, _ = problem

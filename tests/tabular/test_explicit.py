@@ -182,7 +182,7 @@ def test_an_mdp_and_its_explicit_model_have_the_same_values(mdp):
 
 
 @given(keep=st.integers(0, 10**6), suffix=st.sampled_from([".tra", ".lab", ".trew", ".drn"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_truncated_file_is_refused_or_complete(tmp_path_factory, keep, suffix):
     """Cut at any line, a file is refused with its name and line; only its last line may go."""
     folder = tmp_path_factory.mktemp("cut")
@@ -204,7 +204,7 @@ def test_a_truncated_file_is_refused_or_complete(tmp_path_factory, keep, suffix)
     length=st.integers(0, 12),
     junk=st.text(alphabet=st.sampled_from('0123456789.-[]{}@$#/:,="e \n\t²é\x00'), max_size=6),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_damaged_file_is_read_or_refused_by_name(tmp_path_factory, suffix, place, length, junk):
     folder = tmp_path_factory.mktemp("damaged")
     texts = {".tra": TRA, ".lab": LAB, ".srew": SREW, ".trew": TREW, ".drn": DRN}

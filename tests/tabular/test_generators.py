@@ -86,7 +86,7 @@ def test_the_4x3_world_has_the_utilities_of_the_textbook():
 
 
 @given(seed=SEEDS, rows=st.integers(1, 4), columns=st.integers(1, 4), slip=st.floats(0, 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_gridworld_moves_as_a_walker_would(seed, rows, columns, slip):
     rng = np.random.default_rng(seed)
     grid = rng.choice(list("..#SGP"), size=(rows, columns))

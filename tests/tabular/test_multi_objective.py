@@ -89,7 +89,7 @@ def test_contributions_are_what_leaving_out_costs(cloud):
 
 
 @given(clouds(2, 3), st.integers(1, 4))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_best_subsets_beat_all_others(cloud, size):
     points, base = np.array(cloud[0], dtype=float), np.array(cloud[1], dtype=float)
     chosen = hypervolume_subset(points, size, base)

@@ -53,7 +53,7 @@ def test_bounds_contain_the_exact_rational_optimum(planner, tolerance, mdp, spar
 
 
 @given(mdp=discounted_mdps(max_states=4), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_rational_policy_iteration_beats_every_deterministic_policy(mdp, data):
     exact = policy_iteration(mdp, arithmetic="rational")
     other = data.draw(policies(mdp)).argmax(axis=1)
@@ -74,7 +74,7 @@ def test_the_policy_attains_the_lower_bound(planner, mdp):
 
 @pytest.mark.parametrize("method", ["direct", "iterative"])
 @given(mdp=discounted_mdps(), sparse=st.booleans(), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_evaluation_encloses_the_exact_value(method, mdp, sparse, data):
     policy = data.draw(policies(mdp))
     exact = evaluate_policy(mdp, policy, arithmetic="rational").values
@@ -83,7 +83,7 @@ def test_evaluation_encloses_the_exact_value(method, mdp, sparse, data):
 
 
 @given(mdp=discounted_mdps(), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_occupancy_reproduces_the_value(mdp, data):
     policy = data.draw(policies(mdp))
     occupancy = occupancy_measure(mdp, policy)
@@ -95,7 +95,7 @@ def test_occupancy_reproduces_the_value(mdp, data):
 
 
 @given(mdp=episodic_mdps(), data=st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_backward_induction_encloses_the_exact_values(mdp, data):
     policy = data.draw(st.none() | policies(mdp))
     exact = backward_induction(mdp, policy=policy, arithmetic="rational")

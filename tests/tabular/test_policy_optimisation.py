@@ -298,7 +298,7 @@ def test_a_vanishing_regulariser_leaves_the_optimum():
 
 
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 7))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_projection_meets_its_optimality_conditions(seed, size):
     """p is the projection of x iff (x - p) . (q - p) <= 0 for every vertex q."""
     rng = np.random.default_rng(seed)

@@ -279,7 +279,7 @@ def test_bounds_contain_the_exact_worst_case(name, problem, level):
 
 
 @given(problem=problems(), shortfall=st.sampled_from([0.0, 1e-16, 1e-12, 1e-8, 1e-3]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @pytest.mark.parametrize("name", ["kullback_leibler", "chi_square"])
 def test_bounds_hold_where_the_least_value_is_almost_reached(name, problem, shortfall):
     values, nominal = problem
@@ -512,7 +512,7 @@ def test_the_penalised_value_is_dual_to_the_radius(name, problem, slope, level):
     level=st.sampled_from([1e-9, 1e-4, 0.01, 0.1, 0.5, 2.0]),
     factor=st.sampled_from([0.0, 0.5, 0.9, 0.999, 1.001, 1.1, 2.0, 10.0]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_multiplier_supports_the_value_from_below(name, problem, level, factor):
     """The infimum is convex in the radius: minus the multiplier is a subgradient of it."""
     values, nominal = problem
@@ -531,7 +531,7 @@ def test_the_multiplier_supports_the_value_from_below(name, problem, level, fact
     level=st.sampled_from([1e-9, 0.01, 0.1, 1.0, 10.0]),
     warm=st.sampled_from([0.0, np.inf, 1e-300, 1e300, 1.0, 1e-3, -1.0]),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_useless_warm_start_costs_time_only(problem, level, warm):
     values, nominal = problem
     ball = KullbackLeibler(level)

@@ -89,7 +89,7 @@ def test_a_target_is_reached_where_many_responses_succeed(thermostat, target):
         thermostat(target, low=0.5, high=2.0),
         rate=0.5,
         weight=1.0,
-        steps=1500,
+        steps=700,
     )
     np.testing.assert_allclose(run.entropies[-300:], target, atol=0.12)
     assert run.values[-1] > 0.95
@@ -101,9 +101,9 @@ def test_one_right_answer_takes_all_control_away():
         softmax_bandit(np.array([1.0, 0.0, 0.0])),
         np.zeros(3),
         aepo.switching(0.9, low=0.5, high=2.0),
-        rate=1.0,
+        rate=4.0,
         weight=1.0,
-        steps=3000,
+        steps=800,
     )
     assert (np.diff(run.entropies) < 0).all()
     assert run.entropies[-1] < 0.01
