@@ -125,7 +125,7 @@ def pspi(
         excess = np.maximum(found / radii, 1.0).max(axis=1)
         start = (functions.table[:, 0] * policy[0]).sum(axis=-1) @ mdp.initial
         inside = np.flatnonzero(excess == excess.min())
-        return functions.table[inside[start[inside].argmin()]]
+        return np.asarray(functions.table[inside[start[inside].argmin()]])
 
     return _ascend(mdp, "PSPI", critic, rounds, step)
 
