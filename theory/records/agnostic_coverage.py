@@ -106,6 +106,7 @@ LEAST = Theorem(
     notes=r"Attained by $\mu_h \propto \max_\pi d^\pi_h$, which is among the instances.",
     sharpness=0.999,
     sizes=(2, 3),
+    cost=2.0,
 )
 
 
@@ -154,6 +155,7 @@ DUAL = Theorem(
         sides=_states_only,
     ),
     sizes=(2, 3),
+    cost=2.0,
 )
 
 

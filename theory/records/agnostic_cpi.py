@@ -81,6 +81,7 @@ CPI_STUCK = Theorem(
         sides=lambda forked: _cpi_loss(forked._replace(share_of_b=Fraction(1, 2)), _AWAY),
     ),
     sharpness=0.98,
+    cost=6.0,
 )
 
 
@@ -208,6 +209,7 @@ STOPS = Theorem(
     ),
     sharpness=0.95,
     sizes=(2, 3),
+    cost=2.0,
 )
 
 

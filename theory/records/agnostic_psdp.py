@@ -131,6 +131,7 @@ COMPLETE = Theorem(
     ),
     sharpness=0.95,
     sizes=(2, 3),
+    cost=3.0,
 )
 
 
@@ -216,6 +217,7 @@ ANY = Theorem(
     notes="Nearly met by a fork whose resets favour the wrong branch by little.",
     sharpness=0.97,
     sizes=(2, 3),
+    cost=3.0,
 )
 
 
@@ -260,6 +262,7 @@ PSDP_FAILS = Theorem(
         "class is complete only with answers in the first layer to all its continuations."
     ),
     sharpness=0.99,
+    cost=6.0,
 )
 
 

@@ -381,6 +381,7 @@ CLOSED = Theorem(
     ),
     sharpness=0.99,
     sizes=(2, 3),
+    cost=4.0,
 )
 
 
