@@ -8,8 +8,10 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from rltheory.analysis import plotting
-from rltheory.linear_mdp.actor_critic.nora import nora
+from rltheory.linear_mdp.actor_critic.nora import nora, nora_settings
 from rltheory.linear_mdp.actor_critic.runs import ActorCriticRun
+from rltheory.linear_mdp.actor_critic.settings import switch_bound
+from rltheory.linear_mdp.actor_critic.world import world_of
 from rltheory.linear_mdp.environments.actor_critic_worlds import episodic_river, two_thread_lock
 from rltheory.paper_figures.registry import Drawing, Figure
 from rltheory.tabular import EpisodicMDP
@@ -25,7 +27,7 @@ WORLDS: dict[str, tuple[str, Callable[[int], EpisodicMDP]]] = {
 TESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "residual": ("residuals above 5 times the radius", {"switch": "residual"}),
     "residual, 2": ("residuals above twice the radius", {"switch": "residual", "threshold": 2.0}),
-    "determinant": ("determinant doubled", {"switch": "determinant"}),
+    "determinant": ("det doubled", {"switch": "determinant"}),
     "counts": ("a count doubled", {"switch": "counts"}),
 }
 SCALE = 0.1
@@ -84,10 +86,6 @@ def draw(scale: str, seed: int) -> Drawing:
 
 def _bounds(world: str, test: str, ends: Any) -> Any:
     """Return the bounds on the switches in so many episodes; None for a test without one."""
-    from rltheory.linear_mdp.actor_critic.nora import nora_settings
-    from rltheory.linear_mdp.actor_critic.settings import switch_bound
-    from rltheory.linear_mdp.actor_critic.world import world_of
-
     if test.startswith("residual"):
         return None
     model = world_of(WORLDS[world][1](0))

@@ -1,0 +1,82 @@
+"""What the figures of actor-critics say is true of their data."""
+
+import numpy as np
+import pytest
+
+from rltheory.analysis.plotting import column
+from rltheory.linear_mdp.actor_critic.nora import nora
+from rltheory.paper_figures import actor_critic_rates as rates
+from rltheory.paper_figures import actor_critic_regret as regret
+from rltheory.paper_figures import switches
+
+SMALL = {
+    "actor_critic_regret": {"episodes": 300, "seeds": 2, "points": 12},
+    "actor_critic_rates": {
+        "episodes": [50, 100, 200], "seeds": 3, "actions": [2, 4], "steps": [2, 3], "fixed": 100,
+    },
+    "switches": {"episodes": 500, "seeds": 2, "points": 10},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_figure_on_small_settings_is_drawn_and_told(name, rows_of):
+    assert rows_of(name)
+
+
+def test_regret_never_falls_and_is_that_of_the_runs(rows_of):
+    rows, _ = rows_of("actor_critic_regret")
+    for world in regret.WORLDS:
+        for name in regret.LEARNERS:
+            y = column(rows, "regret", world=world, algorithm=name)
+            assert (np.diff(y) >= -1e-9).all()
+    ends = column(rows, "episodes", world="river", algorithm="NORA")
+    curves = []
+    for k in range(2):
+        instance = regret.WORLDS["river"].make(0)
+        rng = np.random.default_rng([0, k, 1])
+        run = nora(instance, scale=regret.SCALE, episodes=300, seed=rng)
+        curves.append(np.cumsum(run.optimum - run.values)[ends - 1])
+    shown = column(rows, "regret", world="river", algorithm="NORA")
+    np.testing.assert_allclose(shown, np.mean(curves, axis=0))
+
+
+def test_without_optimism_regret_on_locks_is_linear(rows_of):
+    rows, said = rows_of("actor_critic_rates")
+    where = {"panel": "lock", "algorithm": "NORA, no optimism"}
+    x, y = (column(rows, key, **where) for key in ("x", "regret"))
+    # Walking away pays 0.1 where opening pays 1; before it does, it pays even less.
+    assert ((0.9 * x <= y + 1e-9) & (y <= x)).all()
+    assert "Without optimism the regret on the locks is linear" in said
+
+
+def test_exponents_are_those_of_the_means(rows_of):
+    rows, _ = rows_of("actor_critic_rates")
+    for panel in rates.PANELS:
+        x, y, slope = (
+            column(rows, key, panel=panel, algorithm="DOUHUA") for key in ("x", "regret", "slope")
+        )
+        fitted = np.polyfit(np.log(x), np.log(y), 1)[0]
+        np.testing.assert_allclose(slope, fitted, rtol=1e-9)
+
+
+def test_the_hardest_needle_has_the_gap_of_its_episodes():
+    mdp = rates.hardest(4, 400, 0)
+    assert mdp.transitions[0, 0].max() == pytest.approx(0.5 + np.sqrt(16 / 400))
+    assert rates.hardest(8, 2, 0).transitions[0, 0].max() == 1.0
+
+
+def test_switches_are_counted_and_below_their_bounds(rows_of):
+    rows, said = rows_of("switches")
+    assert "No run is above its bound" in said
+    for row in rows:
+        assert row["switches"] <= row["most"] <= row["episodes"]
+        if row["test"] == "counts":
+            pairs = {"lock": 3 * (2 + 3 * 4), "river": 2 * (1 + 2 + 3 + 4 * 5)}[row["world"]]
+            most = 1 + pairs * (1 + np.log2(row["episodes"]))
+            assert row["bound"] == pytest.approx(min(most, row["episodes"]))
+    for world in switches.WORLDS:
+        strict, loose = (
+            column(rows, "switches", world=world, test=test)[-1]
+            for test in ("residual, 2", "residual")
+        )
+        assert loose <= strict
