@@ -12,7 +12,11 @@ from rltheory.linear_mdp.function_classes.completeness import (
     completeness,
     is_complete,
 )
-from rltheory.linear_mdp.function_classes.confidence import excess_losses, theory_radii
+from rltheory.linear_mdp.function_classes.confidence import (
+    excess_losses,
+    in_sample_bound,
+    theory_radii,
+)
 from rltheory.linear_mdp.function_classes.eluder import (
     EluderDimension,
     bellman_eluder,
@@ -51,6 +55,7 @@ __all__ = [
     "excess_losses",
     "extrapolation",
     "golf",
+    "in_sample_bound",
     "is_complete",
     "nora",
     "reachability",

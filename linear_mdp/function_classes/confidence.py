@@ -57,9 +57,33 @@ def theory_radii(functions: FiniteClass, delta: float, *, reward_span: float = 1
     if level == 0.0:
         raise ValueError("delta is 0; expected a positive probability")
     span = check_range(reward_span, "reward_span", 0.0, np.inf, include_high=False)
+    return np.asarray(_square_spans(functions, span) / 2.0 * np.log(functions.sizes.sum() / level))
+
+
+def in_sample_bound(
+    functions: FiniteClass, radii: ArrayLike, delta: float, *, reward_span: float = 1.0
+) -> FloatArray:
+    """Return bounds (H,) of what members of a set with these radii are wrong by on the data.
+
+    With probability 1 - delta, at all times and for every member in the set, the sum over visits
+    of (f_h - T_h f_{h+1})^2 is at most 2 radius + 2 B_h^2 log(sum_h n_h n_{h+1} / delta), if the
+    class is complete; B_h as in `theory_radii`. Derived here by the same supermartingale at half
+    its exponent, with a union over pairs of functions. Raises ValueError naming what does not fit.
+    """
+    level = check_range(delta, "delta", 0.0, 1.0)
+    if level == 0.0:
+        raise ValueError("delta is 0; expected a positive probability")
+    span = check_range(reward_span, "reward_span", 0.0, np.inf, include_high=False)
+    sizes = as_float_array(radii, "radii", (functions.horizon,))
+    check_finite(sizes, "radii")
+    pairs = (functions.sizes * np.append(functions.sizes[1:], 1)).sum()
+    return np.asarray(2.0 * sizes + 2.0 * _square_spans(functions, span) * np.log(pairs / level))
+
+
+def _square_spans(functions: FiniteClass, reward_span: float) -> FloatArray:
+    """Return the squares (H,) of B_h: reward_span and the largest span of next best values."""
     after = [np.ptp(layer.max(axis=-1), axis=-1).max() for layer in functions.layers[1:]]
-    ranges = span + np.array([*after, 0.0])
-    return np.asarray(np.square(ranges) / 2.0 * np.log(functions.sizes.sum() / level))
+    return np.asarray(np.square(reward_span + np.array([*after, 0.0])))
 
 
 def excess_losses(

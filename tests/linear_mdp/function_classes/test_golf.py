@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from rltheory.linear_mdp.function_classes.confidence import excess_losses, theory_radii
+from rltheory.linear_mdp.function_classes.completeness import residuals
+from rltheory.linear_mdp.function_classes.confidence import (
+    excess_losses,
+    in_sample_bound,
+    theory_radii,
+)
 from rltheory.linear_mdp.function_classes.finite import FiniteClass, complete_class, dyadic_mdp
 from rltheory.linear_mdp.function_classes.golf import (
     ALGORITHMS,
@@ -176,6 +181,26 @@ def test_the_optimum_stays_in_the_set_as_often_as_theory_says():
     assert binomtest(200 - sum(narrow), 200).proportion_ci(0.999).low > delta
 
 
+@pytest.mark.parametrize("algorithm", [golf, nora])
+def test_members_of_the_set_are_right_on_the_data(algorithm):
+    mdp = dyadic_mdp(horizon=3, states=3, actions=2, seed=1)
+    functions = complete_class(mdp, 12, seed=1)
+    span = float(np.ptp(mdp.rewards))
+    delta, runs, broken, lost = 0.1, 1000, 0, 0
+    radii = theory_radii(functions, delta, reward_span=span)
+    bound = in_sample_bound(functions, radii, delta, reward_span=span)
+    errors = np.stack([residuals(mdp, functions, h) for h in range(3)], axis=1)
+    for seed in range(runs):
+        run = algorithm(mdp, functions, episodes=60, seed=seed, delta=delta)
+        inside = (excess_losses(functions, run.visits, run.paid) <= radii).all(axis=1)
+        pairs = run.visits.sum(axis=-1)
+        wrong = (pairs * np.square(errors[inside])).sum(axis=(2, 3))
+        broken += bool((wrong > bound).any())
+        lost += not run.kept.all()
+    for failures in (broken, lost):
+        assert binomtest(failures, runs).proportion_ci(0.999).low <= delta
+
+
 def test_the_supermartingale_of_the_radii_is_one():
     # E exp(-2 X / B^2) <= 1 for X = (g - y)^2 - (m - y)^2, y of mean m within an interval B.
     for numerator in range(1, 16):
@@ -183,6 +208,14 @@ def test_the_supermartingale_of_the_radii_is_one():
         for g in np.linspace(-1.0, 2.0, 61):
             terms = [
                 float(p) * np.exp(-2.0 * ((g - y) ** 2 - (float(m) - y) ** 2))
+                for p, y in ((m, 1.0), (1 - m, 0.0))
+            ]
+            assert sum(terms) <= 1.0 + 1e-15
+        for g in np.linspace(-1.0, 2.0, 61):
+            # At half the exponent it also pays for the square of the error.
+            wrong = (g - float(m)) ** 2 / 2.0
+            terms = [
+                float(p) * np.exp(wrong - (g - y) ** 2 + (float(m) - y) ** 2)
                 for p, y in ((m, 1.0), (1 - m, 0.0))
             ]
             assert sum(terms) <= 1.0 + 1e-15
