@@ -80,11 +80,12 @@ def policy_emulator(
     of each test, 4 / accuracy^2 by default (a mean of returns in [0, 1] then has a standard error
     of at most accuracy / 4); 0 leaves tests out, and all states of a step are one block: the
     control that shows what tests are for. refits: how often a step that violates tests is built
-    again, each time with twice the draws and rollouts.
+    again, each time with twice the draws and rollouts and blocks narrower by a factor of sqrt(2).
 
     The reset must draw, within a latent state, as the latent state emits; for other resets of
     bounded pushforward ratios the shares of a block would need weights that single observations
-    do not reveal. No error bound is claimed: compare `emulator_error` where the MDP is known.
+    do not reveal. No error bound is claimed, and `accuracy` is none: latent states that it merges
+    cost up to that much at every step. Compare `emulator_error` where the MDP is known.
     Raises ValueError naming the argument that does not fit, TypeError for another access.
     """
     if not isinstance(access, Hybrid):
@@ -145,7 +146,9 @@ def _build(task: _Task, h: int, after: _Layer | None, effort: int) -> _Layer:
     if after is not None:
         following = _follow(task, h + 1, after)
         q = q + np.einsum("pt,sat->psa", following, kernel, optimize=True)
-    blocks = _cluster(q, task.accuracy) if task.rollouts else np.zeros(count, dtype=np.int64)
+    # What noise allows to be told apart shrinks as draws grow.
+    width = task.accuracy / np.sqrt(effort)
+    blocks = _cluster(q, width) if task.rollouts else np.zeros(count, dtype=np.int64)
     # States of one block share all that was seen of them: noise shrinks, not the number of states.
     pooled = _weights(blocks)[blocks] if task.rollouts else np.eye(count)
     return _Layer(
@@ -166,18 +169,15 @@ def _weights(blocks: IntArray) -> FloatArray:
     return np.asarray(members / members.sum(axis=1, keepdims=True))
 
 
-def _cluster(q: FloatArray, accuracy: float) -> IntArray:
-    """Blocks (n,) of states: each joins the first leader whose action values are within accuracy.
-
-    The middle of a block replaces its leader as it grows.
-    """
+def _cluster(q: FloatArray, width: float) -> IntArray:
+    """Blocks (n,) of states: each joins the nearest block whose mean action values are in reach."""
     blocks = np.zeros(q.shape[1], dtype=np.int64)
     centres: list[NDArray[Any]] = []
     sizes: list[int] = []
     for i in range(q.shape[1]):
         own = q[:, i]
         apart = [float(np.abs(own - centre).max()) for centre in centres]
-        if apart and min(apart) <= accuracy:
+        if apart and min(apart) <= width:
             k = int(np.argmin(apart))
             sizes[k] += 1
             centres[k] = centres[k] + (own - centres[k]) / sizes[k]

@@ -140,14 +140,51 @@ def test_learnt_emulators_are_accurate_and_without_tests_they_are_not(rich):
     assert stats.beta.ppf(0.999, blind + 1, runs - blind) < 0.15
 
 
-def test_blocks_are_latent_states(rich):
-    block, *_ = rich
-    found = learnt(rich, 5)
+@pytest.mark.slow
+def test_failures_of_a_thousand_learnt_emulators_are_rare(rich):
+    block, world, _, policies = rich
+    true = class_values(world, policies).values
+    runs, off, poor, mixed = 1000, 0, 0, 0
+    for seed in range(runs):
+        found = learnt(rich, seed)
+        off += np.abs(true - found.values)[:64].max() > ACCURACY / 2
+        poor += true[found.best] < true.max() - ACCURACY
+        mixed += any(impure(block, found))
+    # Failures of at most 1 %, by one-sided Clopper-Pearson limits at 99 %.
+    for failures in (off, poor, mixed):
+        assert stats.beta.ppf(0.99, failures + 1, runs - failures) < 0.01
+
+
+def impure(block, found):
+    """Whether the blocks of each step hold several latent states."""
     for h, blocks in enumerate(found.blocks):
         decoded = block.decoder[h, found.emulator.observations[h]]
         pairs = set(zip(blocks.tolist(), decoded.tolist(), strict=True))
-        # Each block has one latent state; one state may have several blocks.
-        assert len(pairs) == len(set(blocks.tolist()))
+        yield len(pairs) > len(set(blocks.tolist()))
+
+
+def test_a_finer_accuracy_tells_more_latent_states_apart():
+    errors = {0.4: [], 0.12: []}
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        model = random_emulator(rng, 3, 3, 2, 1).model
+        latent = EpisodicMDP(model.transitions, model.rewards / 3, model.initial)
+        block = BlockMDP.rich(latent, 8, seed=seed)
+        policies = block.lifted(PolicyClass.random(50, horizon=3, states=3, seed=seed))
+        world = block.observed()
+        for accuracy, found in errors.items():
+            access = Hybrid(world, block.reset, seed=seed, rewards="bernoulli")
+            result = policy_emulator(access, policies, accuracy=accuracy)
+            found.append(emulator_error(world, policies, result.emulator))
+            # Three latent states may be merged at every step, at most that far apart and noise.
+            assert found[-1] <= 3 * accuracy
+    assert np.mean(errors[0.12]) < np.mean(errors[0.4]) / 1.5
+
+
+def test_blocks_are_latent_states(rich):
+    block, *_ = rich
+    # Each block has one latent state; one state may have several blocks.
+    assert not any(impure(block, learnt(rich, 5)))
 
 
 def test_more_observations_help_policies_of_observations(rich):
