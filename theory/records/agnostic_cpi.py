@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rltheory.analysis.arrays import IntArray
 from rltheory.analysis.rational import FractionArray
 from rltheory.tabular.agnostic.cpi import class_advantages, cpi_exact, reset_visits
 from rltheory.tabular.agnostic.policy_class import PolicyClass
@@ -91,7 +92,7 @@ class Moved(NamedTuple):
     mdp: EpisodicMDP
     mu: FractionArray
     policy: FractionArray
-    target: FractionArray
+    target: IntArray
     share: Fraction
 
 
@@ -101,7 +102,7 @@ def sample_moved(tape: Tape, size: int) -> Moved:
     mu = fractions(tape.simplex((size, 2)))
     policy = fractions(tape.simplex((size, 2, 2)))
     drawn = sample_integers(tape, (size, 2), 2)
-    target = optimal_policy(mdp) if tape.integer(0, 1) else drawn.astype(object)
+    target = optimal_policy(mdp) if tape.integer(0, 1) else drawn
     return Moved(mdp, mu, policy, target, Fraction(1, 2 ** tape.integer(0, 10)))
 
 
@@ -116,14 +117,14 @@ def performance(mdp: EpisodicMDP, mu: FractionArray, policy: FractionArray) -> F
 
 
 def _advantage(moved: Moved) -> Fraction:
-    alone = PolicyClass(np.asarray(moved.target, dtype=np.int64)[None], 2)
+    alone = PolicyClass(moved.target[None], 2)
     found = class_advantages(moved.mdp, alone, moved.policy, moved.mu, arithmetic="rational")
     return Fraction(found[0])
 
 
 def _gained(moved: Moved, penalty: Fraction) -> tuple[Side, Side]:
     mdp, mu, policy, target, share = moved
-    rows = fractions(np.eye(2)[np.asarray(target, dtype=np.int64)])
+    rows = fractions(np.eye(2)[target])
     new = (1 - share) * policy + share * rows
     gain = performance(mdp, mu, new) - performance(mdp, mu, policy)
     return share * _advantage(moved) - share**2 * penalty, gain
@@ -163,7 +164,7 @@ class Stopped(NamedTuple):
 
     mdp: EpisodicMDP
     mu: FractionArray
-    policy: FractionArray
+    policy: IntArray
 
 
 def sample_stopped(tape: Tape, size: int) -> Stopped:
@@ -179,7 +180,7 @@ def sample_stopped(tape: Tape, size: int) -> Stopped:
 def _stopped(stopped: Stopped, steps: int) -> tuple[Side, Side]:
     mdp, mu, kept = stopped
     best = optimal_policy(mdp)
-    rows = fractions(np.eye(2)[np.asarray(kept, dtype=np.int64)])
+    rows = fractions(np.eye(2)[kept])
     solved = backward_induction(mdp, policy=kept, arithmetic="rational")
     greedy = PolicyClass(solved.action_values.argmax(axis=2)[None], 2)
     advantage = class_advantages(mdp, greedy, rows, mu, arithmetic="rational")[0]
@@ -216,7 +217,7 @@ STOPS = Theorem(
 def visits_sides(stopped: Stopped) -> tuple[Side, Side]:
     """Return the visits from resets, and the mean over the reset's step of episodes begun there."""
     mdp, mu, kept = stopped
-    rows = fractions(np.eye(2)[np.asarray(kept, dtype=np.int64)])
+    rows = fractions(np.eye(2)[kept])
     return exact.join(reset_visits(mdp, rows, mu, arithmetic="rational")), exact.join(
         _by_resets(stopped, mdp.horizon)
     )
@@ -230,7 +231,7 @@ def _by_resets(stopped: Stopped, resets: int) -> FractionArray:
         here = mu[g]
         for h in range(g, mdp.horizon):
             total[h] = total[h] + here
-            here = here @ transitions[h][lines, np.asarray(kept[h], dtype=np.int64)]
+            here = here @ transitions[h][lines, kept[h]]
     return np.asarray(total / mdp.horizon)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rltheory.analysis.arrays import IntArray
 from rltheory.analysis.rational import FractionArray
 from rltheory.tabular.agnostic.class_values import occupancies
 from rltheory.tabular.agnostic.policy_class import PolicyClass
@@ -30,8 +31,8 @@ class Searched(NamedTuple):
 
     mdp: EpisodicMDP
     mu: FractionArray
-    kept: FractionArray
-    other: FractionArray
+    kept: IntArray
+    other: IntArray
 
 
 def sample_paying(tape: Tape, horizon: int, states: int) -> EpisodicMDP:
@@ -45,15 +46,15 @@ def sample_paying(tape: Tape, horizon: int, states: int) -> EpisodicMDP:
     return EpisodicMDP(kernel, tape.dyadic(shape) * scale, tape.simplex(states))
 
 
-def optimal_policy(mdp: EpisodicMDP) -> FractionArray:
+def optimal_policy(mdp: EpisodicMDP) -> IntArray:
     """Return the actions (H, S) of an optimal policy."""
     solved = backward_induction(mdp, arithmetic="rational")
     return np.asarray(solved.policy.argmax(axis=2))
 
 
-def visits_of(mdp: EpisodicMDP, policy: FractionArray) -> FractionArray:
+def visits_of(mdp: EpisodicMDP, policy: IntArray) -> FractionArray:
     """Return the visits (H, S) of one deterministic policy."""
-    alone = PolicyClass(np.asarray(policy, dtype=np.int64)[None], mdp.actions)
+    alone = PolicyClass(policy[None], mdp.actions)
     return fractions(occupancies(mdp, alone, arithmetic="rational")[0].sum(axis=2))
 
 
@@ -64,8 +65,26 @@ def near(tape: Tape, visits: FractionArray) -> FractionArray:
     return np.asarray((1 - share) * visits + share * uniform)
 
 
+def fork(pays: float) -> EpisodicMDP:
+    """Return two steps: x leads to b or c; b pays 1 for action 1, c `pays` for action 0."""
+    kernel = np.zeros((2, 2, 2, 2))
+    kernel[:, :, 0, 0] = kernel[:, :, 1, 1] = 1.0
+    rewards = np.zeros((2, 2, 2))
+    rewards[1, 0, 1], rewards[1, 1, 0] = 1.0, pays
+    return EpisodicMDP(kernel, rewards, np.array([1.0, 0.0]))
+
+
+_FORKED = PolicyClass(np.array([[[0, 0], [1, 1]], [[0, 0], [0, 0]]]), 2, [1, 2])
+"""Go to b and take 1 everywhere there (optimal), or 0 everywhere."""
+
+
 def sample_searched(tape: Tape, size: int) -> Searched:
-    """Draw an MDP, its optimal policy, and that policy with some actions changed."""
+    """Draw an MDP, its optimal policy, and that policy with some actions changed; or a fork."""
+    if tape.integer(0, 3) == 0:
+        part = Fraction(tape.integer(1, 31), 64)
+        mu = np.array([[Fraction(1, 2)] * 2, [part, 1 - part]], dtype=object)
+        optimal, kept = _FORKED.table.astype(np.int64)
+        return Searched(fork(63 / 64), mu, kept, optimal)
     mdp = sample_paying(tape, size, 2)
     best = optimal_policy(mdp)
     changed = sample_integers(tape, best.shape, 2)
@@ -80,7 +99,8 @@ def _losses(searched: Searched, *, of_class: bool) -> Fraction:
     q = backward_induction(mdp, policy=kept, arithmetic="rational").action_values
     lines, total = np.arange(mdp.states), Fraction(0)
     for h in range(mdp.horizon):
-        mine, theirs = mu[h] @ q[h, lines, kept[h]], mu[h] @ q[h, lines, other[h]]
+        mine = mu[h] @ q[h, lines, kept[h]]
+        theirs = mu[h] @ q[h, lines, other[h]]
         best = max(mine, theirs) if of_class else mu[h] @ q[h].max(axis=1)
         total += best - mine
     return total
@@ -134,18 +154,6 @@ COMPLETE = Theorem(
     cost=3.0,
 )
 
-
-def fork(pays: float) -> EpisodicMDP:
-    """Return two steps: x leads to b or c; b pays 1 for action 1, c `pays` for action 0."""
-    kernel = np.zeros((2, 2, 2, 2))
-    kernel[:, :, 0, 0] = kernel[:, :, 1, 1] = 1.0
-    rewards = np.zeros((2, 2, 2))
-    rewards[1, 0, 1], rewards[1, 1, 0] = 1.0, pays
-    return EpisodicMDP(kernel, rewards, np.array([1.0, 0.0]))
-
-
-_FORKED = PolicyClass(np.array([[[0, 0], [1, 1]], [[0, 0], [0, 0]]]), 2, [1, 2])
-"""Go to b and take 1 everywhere there (optimal), or 0 everywhere."""
 
 _MENDED = PolicyClass(np.concatenate([_FORKED.table, [[[0, 0], [1, 0]]]]), 2, [1, 2])
 """The same with the policy that is greedy in the second layer."""
