@@ -10,11 +10,21 @@ from rltheory.tabular.agnostic.petals import petal_process
 from rltheory.tabular.agnostic.trees import grow
 from rltheory.tabular.mdp import EpisodicMDP
 from rltheory.theory.engine import examine, falsify
-from rltheory.theory.records import agnostic_learning as records
+from rltheory.theory.records import (
+    agnostic_learning,
+    agnostic_petals,
+    agnostic_processes,
+    agnostic_weights,
+)
 from rltheory.theory.tape import Tape
 
 SEEDS = pytest.mark.parametrize("seed", range(8))
-RECORDS = pytest.mark.parametrize("theorem", records.THEOREMS, ids=lambda theorem: theorem.id)
+MODULES = (agnostic_learning, agnostic_weights, agnostic_petals, agnostic_processes)
+RECORDS = pytest.mark.parametrize(
+    "theorem",
+    [theorem for module in MODULES for theorem in module.THEOREMS],
+    ids=lambda theorem: theorem.id,
+)
 
 
 @RECORDS
@@ -33,7 +43,7 @@ def test_mutations_fall(theorem, role):
 
 @SEEDS
 def test_nodes_of_a_drawn_tree_are_those_that_learners_grow(seed):
-    moves = records.sample_moves(Tape(seed=(seed, 5)), 4)
+    moves = agnostic_learning.sample_moves(Tape(seed=(seed, 5)), 4)
     size = moves.states
     kernel = np.zeros((4, size, 2, size))
     for h in range(4):
@@ -43,19 +53,19 @@ def test_nodes_of_a_drawn_tree_are_those_that_learners_grow(seed):
     start = np.eye(size)[moves.start]
     mdp = EpisodicMDP(kernel, np.zeros((4, size, 2)), start)
     _, nodes = grow(Generative(mdp, seed=0), moves.policies, 2)
-    left, _ = records.TREE_NODES.sides(moves)
+    left, _ = agnostic_learning.TREE_NODES.sides(moves)
     np.testing.assert_array_equal(nodes, [left, left])
 
 
 @SEEDS
 def test_expected_edges_are_the_exact_petal_process(seed):
-    flower = records.sample_flower(Tape(seed=(seed, 7)), 3)
+    flower = agnostic_petals.sample_flower(Tape(seed=(seed, 7)), 3)
     exact = petal_process(flower.mdp, flower.policy, flower.petals, arithmetic="rational")
-    places = records.nodes(flower)
+    places = agnostic_petals.nodes(flower)
     for i, node in enumerate(places):
         row = {end: Fraction(0) for end in places[1:]}
         earned = Fraction(0)
-        for leg in records.legs(flower, node):
+        for leg in agnostic_petals.legs(flower, node):
             if leg.follows:
                 earned += leg.chance / leg.share * leg.earned
                 if leg.end is not None:
@@ -66,8 +76,8 @@ def test_expected_edges_are_the_exact_petal_process(seed):
 
 @SEEDS
 def test_failure_probability_agrees_with_drawing(seed):
-    trees = records.sample_trees(Tape(seed=(seed, 9)), 3)
-    exact = float(records.failure_probability(trees))
+    trees = agnostic_learning.sample_trees(Tape(seed=(seed, 9)), 3)
+    exact = float(agnostic_learning.failure_probability(trees))
     weights = trees.weights.astype(float)
     drawn = np.random.default_rng(seed).choice(len(weights), size=(20_000, trees.trees), p=weights)
     returns = trees.returns.astype(float)
@@ -82,9 +92,9 @@ def test_a_tree_per_history_has_every_node():
         return 0
 
     policies = PolicyClass.one_active(horizon=5, states=5)
-    moves = records.Moves(5, policies, 0, straight, straight)
-    assert list(records._nodes(moves, "shared")[0]) == [2, 2, 2, 2, 2]
-    assert list(records._nodes(moves, "fresh")[0]) == [2, 4, 8, 16, 32]
+    moves = agnostic_learning.Moves(5, policies, 0, straight, straight)
+    assert list(agnostic_learning._nodes(moves, "shared")[0]) == [2, 2, 2, 2, 2]
+    assert list(agnostic_learning._nodes(moves, "fresh")[0]) == [2, 4, 8, 16, 32]
 
 
 def test_two_petals_at_one_state_of_the_first_layer_are_reached():
