@@ -16,7 +16,7 @@ from rltheory.tabular.mdp import EpisodicMDP
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {
-        "runs": 10, "horizon": 8, "budgets": [2**k for k in (12, 14, 16, 18)],
+        "runs": 8, "horizon": 8, "budgets": [2**k for k in (12, 14, 16, 18)],
         "horizons": [4, 6, 8, 10, 12], "budget": 2**16,
     },
     "paper": {

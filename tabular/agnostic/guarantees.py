@@ -127,6 +127,8 @@ def failure_frequency(
     """
     values = as_float_array(truth, "truth", (None,))
     check_finite(values, "truth")
+    if not values.size:
+        raise ValueError("truth is empty; expected the value of each policy")
     check_range(accuracy, "accuracy", 0.0, np.inf)
     check_positive_integer(runs, "runs")
     chosen = np.array([run(seed + k).best for k in range(runs)], dtype=np.int64)

@@ -258,7 +258,9 @@ def test_too_few_repetitions_do_fail():
         (lambda: importance_variance(contrast(), POLICIES, rewards="x"), ValueError, "rewards"),
         (lambda: importance_variance(contrast(), POLICIES, arithmetic="x"), ValueError, "arith"),
         (lambda: g.clopper_pearson(3, 2), ValueError, "failures is 3"),
-        (lambda: g.failure_frequency(tree_run, [], accuracy=0.1, runs=0), ValueError, "runs"),
+        (lambda: g.failure_frequency(tree_run, [1.0], accuracy=0.1, runs=0), ValueError, "runs"),
+        (lambda: g.failure_frequency(tree_run, [], accuracy=0.1), ValueError, "truth is empty"),
+        (lambda: g.failure_frequency(tree_run, [1.0], accuracy=-1.0), ValueError, "accuracy"),
     ],
 )
 def test_bad_input_is_named(call, kind, message):
