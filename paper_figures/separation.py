@@ -131,7 +131,7 @@ def weighted_episodes(horizon: int, value: Fraction) -> Fraction:
 
     For returns 0 or 1 of mean `value`, weights A^H have the variance A^H value - value^2.
     """
-    return (2**horizon * value - value**2) / ERROR**2
+    return Fraction((2**horizon * value - value**2) / ERROR**2)
 
 
 def tree_calls(capacity_by_layer: Any, value: Fraction) -> Fraction:
