@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import beta
 
 from rltheory.tabular import EpisodicMDP, backward_induction
 from rltheory.tabular.agnostic import Hybrid, Online, PolicyClass, Resets, class_values
@@ -152,21 +153,33 @@ def test_sampled_scores_are_unbiased_and_all_is_counted():
             assert abs(found.scores[p, h] - exact) < 6 * 3 / np.sqrt(20_000)
 
 
-def test_the_guarantee_of_sampled_psdp():
-    mdp = fork()
+def failures(runs, *, epsilon, delta, rewards):
+    """How many runs at the theory's number of resets lose more than epsilon, on the fork."""
+    mdp, mu = fork(), np.array([[0.75, 0.25], [0.5, 0.5]])
     policies = PolicyClass.tabular(horizon=2, states=2)
-    mu = np.array([[0.75, 0.25], [0.5, 0.5]])
     best = PolicyClass(np.array([[[0, 0], [1, 0]]]), 2)
     ratio = concentrability(mdp, best, mu).value
     assert ratio == 2
-    count = psdp_resets(policies, epsilon=0.4, delta=0.1, concentrability=ratio)
-    failures = 0
-    for seed in range(40):
-        access = Resets(mdp, mu, seed=seed)
-        found = psdp(access, policies, resets_per_layer=count, seed=seed + 1000)
-        failures += policy_value(mdp, found.policy) < 1 - 0.4
-    # With chance 0.1 each, 14 or more of 40 would come up less than once in 10^4.
-    assert failures < 14
+    count = psdp_resets(policies, epsilon=epsilon, delta=delta, concentrability=ratio)
+    lost = 0
+    for seed in range(runs):
+        access = Resets(mdp, mu, seed=seed, rewards=rewards)
+        found = psdp(access, policies, resets_per_layer=count, seed=seed + runs)
+        assert access.resets == 2 * count
+        lost += policy_value(mdp, found.policy) < 1 - epsilon
+    return lost
+
+
+def test_the_guarantee_of_sampled_psdp():
+    # With chance 0.1 each, 11 or more of 20 would come up less than once in 10^5.
+    assert failures(20, epsilon=0.4, delta=0.1, rewards="bernoulli") < 11
+
+
+@pytest.mark.slow
+def test_the_guarantee_of_sampled_psdp_over_a_thousand_runs():
+    lost = failures(1000, epsilon=0.5, delta=0.1, rewards="bernoulli")
+    # Clopper and Pearson's upper limit at level 0.999 for the chance to fail.
+    assert beta.ppf(0.999, lost + 1, 1000 - lost) <= 0.1
 
 
 def test_the_number_of_resets():
