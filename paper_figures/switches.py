@@ -1,7 +1,6 @@
 """How rarely does an actor-critic switch its critic, and is it within the bounds?"""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,8 +43,8 @@ def draw(scale: str, seed: int) -> Drawing:
     def one(world: str, test: str, k: int) -> ActorCriticRun:
         instance = WORLDS[world][1](int(np.random.default_rng([seed, k]).integers(2**31)))
         rng = np.random.default_rng([seed, k, 1])
-        run = partial(nora, scale=SCALE, step=1.0, **TESTS[test][1])
-        return run(instance, episodes=episodes, seed=rng)
+        given = TESTS[test][1]
+        return nora(instance, scale=SCALE, step=1.0, episodes=episodes, seed=rng, **given)
 
     found = Parallel(n_jobs=-1, prefer="threads")(delayed(one)(*task) for task in tasks)
     rows: list[dict[str, Any]] = []
