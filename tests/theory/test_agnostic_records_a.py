@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rltheory.tabular import EpisodicMDP, backward_induction
 from rltheory.tabular.agnostic import PolicyClass, class_values
+from rltheory.tabular.agnostic.capacity import spanning_capacity
 from rltheory.tabular.agnostic.cpi import cpi_step
 from rltheory.tabular.agnostic.psdp import completeness_gap
 from rltheory.tabular.agnostic.sunflower import (
@@ -64,6 +65,15 @@ def test_capacity_by_whole_mdps(seed):
     tape = Tape(seed=seed)
     policies = agnostic_coverage.sample_class(tape, 3, 2)
     assert max(agnostic_capacity.capacity_by_layer(policies)) == most_pairs(policies)
+
+
+@settings(max_examples=15, deadline=None)
+@given(SEEDS, st.integers(2, 3))
+def test_capacity_agrees_with_the_search(seed, states):
+    policies = agnostic_coverage.sample_class(Tape(seed=seed), 3, states)
+    found = spanning_capacity(policies)
+    assert found.exact
+    assert found.value == max(agnostic_capacity.capacity_by_layer(policies))
 
 
 @given(SEEDS)
