@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 from actor_critic_reference import value_of
-from lsvi_reference import random_model
+from lsvi_reference import draws_of, random_model
 
 from rltheory.linear_mdp import LinearMDP, load
 from rltheory.linear_mdp.actor_critic.linear_nora import linear_nora
+from rltheory.linear_mdp.rules import world_of
+from rltheory.linear_mdp.simulation import follow
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -86,3 +88,27 @@ def test_linear_nora_refuses(change: dict[str, Any], error: type[Exception], mes
     given: dict[str, Any] = {"model": random_model(0, fails=False), "episodes": 3, "seed": 0}
     with pytest.raises(error, match=message):
         linear_nora(**(given | change))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_critic_is_the_ridge_regression_of_its_own_next_values(seed: int) -> None:
+    # Fitted before every episode and reset each time, the policy played is uniform throughout.
+    model = random_model(seed, fails=False)
+    mdp = model.to_tabular()
+    run = linear_nora(model, episodes=30, bonus=0.3, growth=1.0 + 1e-6, seed=seed)
+    assert len(run.switches) == 30
+    uniform = np.full(mdp.rewards.shape, 1 / mdp.actions)
+    states, actions = np.zeros((30, mdp.horizon + 1), int), np.zeros((30, mdp.horizon), int)
+    follow(world_of(model), uniform, draws_of(seed, 30, mdp.horizon), states, actions)
+    later = np.zeros(mdp.states)
+    for h in reversed(range(mdp.horizon)):
+        # The last critic was fitted before the last episode.
+        x = model.features[states[:29, h], actions[:29, h]]
+        design = x.T @ x + np.eye(3)
+        weights = np.linalg.solve(design, x.T @ later[states[:29, h + 1]])
+        inverse = np.linalg.inv(design)
+        width = np.sqrt(np.einsum("sai,ij,saj->sa", model.features, inverse, model.features))
+        q = mdp.rewards[h] + model.features @ weights + 0.3 * width
+        q = np.clip(q, 0.0, model.ceilings[h])
+        np.testing.assert_allclose(run.action_values[h], q, rtol=1e-9, atol=1e-12)
+        later = q.max(axis=1)
