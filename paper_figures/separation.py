@@ -17,6 +17,7 @@ from rltheory.tabular.agnostic.families import (
     lock_roll_outs,
     lock_success,
 )
+from rltheory.tabular.agnostic.masked_lock import hybrid_failure
 from rltheory.tabular.agnostic.policy_class import PolicyClass
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -35,8 +36,9 @@ ERROR = Fraction(1, 10)
 def draw(scale: str, seed: int) -> Drawing:
     """Return samples by horizon: of learners on a lock, and of estimates of one value."""
     settings = SETTINGS[scale]
-    figure, axes = plotting.panels(1, 2, width=plotting.PAGE, height=2.8)
-    rows = _lock(axes[0], settings, seed) + _estimates(axes[1], settings)
+    figure, axes = plotting.panels(1, 3, width=plotting.PAGE, height=2.7)
+    rows = _lock(axes[0], settings, seed) + _masked(axes[1], settings)
+    rows += _estimates(axes[2], settings)
     plotting.letter(axes)
     return figure, rows
 
@@ -60,8 +62,8 @@ def _lock(axis: Any, settings: dict[str, Any], seed: int) -> list[dict[str, Any]
             promised = float(lock_success(horizon, needed)) if name == "online" else 0.5
             rows.append(_row("lock", name, horizon, needed, promised, measured))
     names = {
-        "online": "episodes, the least of any learner",
-        "generative": "generative calls, backward search",
+        "online": "episodes, the least",
+        "generative": "generative calls",
     }
     for index, (name, label) in enumerate(names.items()):
         horizons = plotting.column(rows, "horizon", name=name)
@@ -74,7 +76,7 @@ def _lock(axis: Any, settings: dict[str, Any], seed: int) -> list[dict[str, Any]
         ylabel="episodes or calls for success 1/2",
         yscale="log",
         xticks=range(0, settings["exact"] + 1, 5),
-        title="finding the plan of a lock, $A = 2$",
+        title="plan of a lock",
     )
     axis.legend(loc="upper left")
     return rows
@@ -139,6 +141,37 @@ def tree_calls(capacity_by_layer: Any, value: Fraction) -> Fraction:
     return Fraction(value * (1 - value) / ERROR**2 * int(sum(capacity_by_layer)))
 
 
+def hybrid_roll_outs(horizon: int) -> int:
+    """Roll-outs, draws of states included, by which hybrid search opens a masked lock, A = 2."""
+    draws = 1
+    while hybrid_failure(horizon, draws) > Fraction(1, 2):
+        draws += 1
+    return draws * (horizon - 1 + 4 + (horizon - 2) * 3)
+
+
+def _masked(axis: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for horizon in range(2, settings["exact"] + 1):
+        none = (None, None, None)
+        alone, both = lock_roll_outs(horizon), hybrid_roll_outs(horizon)
+        rows.append(_row("masked", "alone", horizon, alone, 0.5, none))
+        rows.append(_row("masked", "both", horizon, both, 0.5, none))
+    names = {"alone": "either alone, the least", "both": "both, hybrid search"}
+    for index, (name, label) in enumerate(names.items()):
+        horizons = plotting.column(rows, "horizon", name=name)
+        look = plotting.line(index, points=len(horizons))
+        axis.plot(horizons, plotting.column(rows, "samples", name=name), label=label, **look)
+    axis.set(
+        xlabel="horizon $H$ (layers)",
+        ylabel="roll-outs for success 1/2",
+        yscale="log",
+        xticks=range(0, settings["exact"] + 1, 5),
+        title="masked lock: resets, simulator",
+    )
+    axis.legend(loc="upper left")
+    return rows
+
+
 def _estimates(axis: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
     half = Fraction(1, 2)
     rows = []
@@ -153,7 +186,7 @@ def _estimates(axis: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
             _row("class", "weights", horizon, float(weighted_episodes(horizon, half)), None, none)
         )
         rows.append(_row("class", "trees", horizon, float(tree_calls(by_layer, half)), None, none))
-    names = {"weights": "episodes, importance weights", "trees": "generative calls, trees"}
+    names = {"weights": "episodes, weights", "trees": "generative calls, trees"}
     for index, (name, label) in enumerate(names.items()):
         horizons = plotting.column(rows, "horizon", name=name)
         look = plotting.line(index, points=len(horizons))
@@ -163,7 +196,7 @@ def _estimates(axis: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
         ylabel=f"episodes or calls for standard error {float(ERROR):g}",
         yscale="log",
         xticks=range(0, settings["exact"] + 1, 5),
-        title="rating $2^H$ policies of capacity $H + 1$",
+        title="rating a class of capacity $H + 1$",
     )
     axis.legend(loc="upper left")
     return rows
@@ -187,24 +220,23 @@ def _row(
 def findings(rows: plotting.Rows) -> str:
     """Say from where calls are fewer, by how much at the end, and whether runs confirm it."""
     words = []
-    for panel, dear, cheap in (("lock", "online", "generative"), ("class", "weights", "trees")):
+    for panel, dear, cheap in (
+        ("lock", "online", "generative"),
+        ("masked", "alone", "both"),
+        ("class", "weights", "trees"),
+    ):
         costs = {
             name: plotting.column(rows, "samples", panel=panel, name=name) for name in (dear, cheap)
         }
         horizons = plotting.column(rows, "horizon", panel=panel, name=dear)
-        fewer = costs[cheap] < costs[dear]
-        if fewer[-1]:
-            # The last horizon from which on calls stay fewer.
-            start = horizons[len(fewer) - int(np.argmin(fewer[::-1]))] if not fewer.all() else 1
-            ratio = costs[dear][-1] / costs[cheap][-1]
-            words.append(
-                f"from H = {start} on {cheap} access takes fewer samples, at H = {horizons[-1]} "
-                f"by a factor of {ratio:.2g}"
-                if panel == "lock"
-                else f"trees take fewer from H = {start} on, at last by a factor of {ratio:.2g}"
-            )
-        else:
-            words.append(f"{cheap} takes more samples than {dear} up to H = {horizons[-1]}")
+        dearer = np.flatnonzero(costs[cheap] >= costs[dear])
+        if len(dearer) and dearer[-1] == len(horizons) - 1:
+            words.append(f"at no horizon up to {horizons[-1]} for good")
+            continue
+        # From here on the second way stays cheaper.
+        start = horizons[dearer[-1] + 1 if len(dearer) else 0]
+        ratio = costs[dear][-1] / costs[cheap][-1]
+        words.append(f"from H = {start} on, by a factor of {ratio:.2g} at H = {horizons[-1]}")
     runs = [row for row in rows if row["success"] is not None]
     fit = sum(
         row["success_high"] >= row["promised"]
@@ -212,7 +244,8 @@ def findings(rows: plotting.Rows) -> str:
         for row in runs
     )
     return (
-        f"In (a) {words[0]}; in (b) {words[1]}. Of {len(runs)} measured frequencies of success at "
+        f"The second curve stays below the first in (a) {words[0]}; in (b) {words[1]}; in (c) "
+        f"{words[2]}. Of {len(runs)} measured frequencies of success at "
         f"these numbers of samples, {fit} have intervals that agree with the promise."
     )
 
@@ -220,17 +253,20 @@ def findings(rows: plotting.Rows) -> str:
 FIGURE = Figure(
     name="separation",
     title="Episodes against generative calls as the horizon grows",
-    caption="(a) A combination lock whose observations never show twice, with the class of all "
-    "plans. From episodes, or from resets to seen states, no learner names the plan with "
-    "probability 1/2 by fewer roll-outs than drawn, and trying plans one by one attains it; "
+    caption="Two actions. (a) A combination lock whose observations never show twice, with the "
+    "class of all plans. From episodes, or from resets to seen states, no learner names the plan "
+    "with probability 1/2 by fewer roll-outs than drawn, and trying plans one by one attains it; "
     "backward search from uniform states, with mu-resets or a generative model, needs the calls "
     "drawn. Both are exact; the data have measured frequencies with Clopper-Pearson intervals of "
-    "95 %. (b) A class of bounded capacity, one active state in each layer: samples that rate one "
-    "policy of value 1/2, by importance weights on uniform episodes and by trajectory trees, from "
-    "exact variances; two estimators are compared here, not all learners. An "
-    "episode of H steps counts as one. The lock of (a) shows "
-    "what access is worth on one family of MDPs; its class has capacity A^H, so it is not the "
-    "separation of classes with bounded capacity that Jia et al. prove.",
+    "95 %. (b) A lock masked by mirror states, from where roll-outs of resets pay half of the time "
+    "whatever is played: neither resets nor a local simulator does better than trying plans, while "
+    "both together tell good from mirror. (c) A class of bounded capacity, one active state in "
+    "each layer: samples that rate one policy of value 1/2 to a standard error of 0.1, by "
+    "importance weights on uniform episodes and by trajectory trees, from exact variances; two "
+    "estimators are compared here, not all learners. An episode of H steps counts as one. The "
+    "classes of (a) and (b) have capacity A^H until layers are full, so these are separations of "
+    "access on families of MDPs, not the one of classes with bounded capacity that Jia et al. "
+    "prove.",
     source="Jia, Li, Rakhlin, Sekhari and Srebro (2023); Krishnamurthy, Li and Sekhari (2025), of "
     "the questions; the lock's numbers are derived here",
     draw=draw,

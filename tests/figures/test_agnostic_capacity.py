@@ -108,6 +108,16 @@ def test_the_crossing_that_is_told_is_where_calls_become_fewer(rows_of):
     assert start == 1 or calls[start - 2] >= online[start - 2]
 
 
+def test_a_lock_with_a_mirror_opens_to_both_accesses_in_polynomial_time(rows_of):
+    rows, _ = rows_of("separation")
+    both = column(rows, "samples", panel="masked", name="both")
+    horizons = column(rows, "horizon", panel="masked", name="both")
+    alone = column(rows, "samples", panel="masked", name="alone")
+    np.testing.assert_array_equal(alone, 2.0 ** (horizons - 1) - 1)
+    # (1 - 2^-d)^(H - 1) >= 1/2 holds for 2^d >= 2 (H - 1), by Bernoulli's inequality.
+    assert (both <= (np.log2(horizons - 1) + 2) * 4 * horizons).all()
+
+
 def test_classes_are_as_large_as_they_should_be():
     assert len(capacity.CLASSES["one active state"][0](3)) == 8
     make, closed = capacity.CLASSES["plans"]
