@@ -9,7 +9,7 @@ Bai, Jiang and Kakade (2023), definitions of coverability and of the coefficient
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb, log2
+from math import comb, log, log2
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,10 @@ def extrapolation(
     """Return max over sequences of T tests and functions of the sum above.
 
     means, squares (tests, functions): expectations of errors and of their squares, with means^2 <=
-    squares <= scale^2. The potential bound is min(T, 2 n + n log2 T) for n functions: each one's
-    terms add to at most 2 until its sum of squares reaches scale^2, and to log2 T after.
+    squares <= scale^2. The potential bound is the least of T, n (2 + log2 T) for n functions, and
+    m (2 + log(T / m)) for m <= T tests: a function's terms add to at most 2 until its sum of
+    squares reaches scale^2, and to log2 T after; a test's term is at most 1 over how often it has
+    been played.
     Raises ValueError or TypeError naming what does not fit.
     """
     steps = check_positive_integer(rounds, "rounds")
@@ -75,7 +77,8 @@ def extrapolation(
         value, sequence = _by_multisets(gains, weights, steps)
         return Extrapolation(value, value, True, sequence)
     value, sequence = _greedily(gains, weights, steps)
-    top = min(float(steps), functions * (2.0 + log2(steps)))
+    played = min(tests, steps)
+    top = min(functions * (2.0 + log2(steps)), played * (2.0 + log(steps / played)), float(steps))
     return Extrapolation(value, max(value, top), False, sequence)
 
 

@@ -28,8 +28,11 @@ from rltheory.tabular.agnostic.class_values import occupancies
 from rltheory.tabular.agnostic.policy_class import PolicyClass
 from rltheory.tabular.mdp import EpisodicMDP
 
-MOST_SETS = 200_000
+MOST_SETS = 20_000
 """Sets of tests that a search looks at before it settles for bounds."""
+
+GREEDY = 20
+"""Values of eps' that get a greedy sequence after that."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ def distributional_eluder(
     """Return the eluder dimension at eps > 0 of a table (tests, functions) of expectations.
 
     table: floats, or Fractions, whose arithmetic is exact. most_sets: sets of tests that may be
-    looked at for each eps'; if they do not do, the answer is between the longest sequence found and
-    the largest matching.
+    looked at, over all eps'; if they do not do, the answer is between the longest sequence found
+    and the largest matching.
     Raises ValueError or TypeError naming what does not fit.
     """
     numbers = np.asarray(table)
@@ -80,16 +83,24 @@ def distributional_eluder(
     scales = np.unique(sizes[sizes > level])[::-1]
     tops = [_matching(sizes >= scale) for scale in scales]
     best = EluderDimension(0, 0, (), 0.0)
-    open_ends = 0
+    open_ends, left, further = 0, budget, GREEDY
     # Scales with the largest matching first: a long sequence spares the others their search.
     for k in sorted(range(len(scales)), key=lambda k: -tops[k]):
         if tops[k] <= best.lower:
             break
+        if left <= 0:
+            open_ends = max(open_ends, tops[k])
+            if not further:
+                continue
+            further -= 1
         bound = scales[k] * scales[k]
-        found, left = _longest(sizes >= scales[k], squares, bound, best.lower, budget)
+        # Enough for one descent, which is greedy, if nothing is left.
+        allowed = left if left > 0 else len(sizes)
+        found, rest = _longest(sizes >= scales[k], squares, bound, best.lower, allowed)
         if len(found) > best.lower:
             best = EluderDimension(len(found), len(found), found, float(scales[k]))
-        if left <= 0:
+        left = rest if left > 0 else 0
+        if rest <= 0:
             open_ends = max(open_ends, tops[k])
     top = max(best.lower, open_ends)
     return EluderDimension(best.lower, top, best.sequence, best.scale)
