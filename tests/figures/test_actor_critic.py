@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rltheory.analysis import plotting
 from rltheory.analysis.plotting import column
 from rltheory.linear_mdp.actor_critic.nora import nora
 from rltheory.paper_figures import actor_critic_rates as rates
@@ -80,3 +81,19 @@ def test_switches_are_counted_and_below_their_bounds(rows_of):
             for test in ("residual, 2", "residual")
         )
         assert loose <= strict
+
+
+@pytest.mark.slow
+def test_on_the_hardest_needle_regret_grows_as_the_root(monkeypatch):
+    names = ("NORA", "NORA, counts", "DOUHUA", "rare UCBVI")
+    monkeypatch.setattr(rates, "PANELS", {"hardest": rates.PANELS["hardest"]})
+    monkeypatch.setattr(rates, "LEARNERS", {name: rates.LEARNERS[name] for name in names})
+    settings = {"episodes": [500, 1000, 2000, 4000, 8000], "seeds": 24, "fixed": 0}
+    monkeypatch.setitem(rates.SETTINGS, "quick", settings)
+    with plotting.style():
+        _, rows = rates.draw("quick", 1)
+    for name in names:
+        row = next(row for row in rows if row["algorithm"] == name)
+        assert row["slope_lower"] <= 0.5 <= row["slope_upper"], name
+        # The seeds tell an error of a tenth.
+        assert row["seeds_needed"] <= 24
