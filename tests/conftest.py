@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -12,3 +13,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 settings.register_profile("untimed", settings.default, deadline=None, max_examples=40)
 settings.register_profile("thorough", settings.default, deadline=None, max_examples=400)
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep a module's tests in one process: what they share is drawn, or compiled, only once."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
