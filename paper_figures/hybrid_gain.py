@@ -213,8 +213,8 @@ FIGURE = Figure(
     "(b) Regret, linear below 1. (c) What is lost by learning from the data alone, with bonuses of "
     "scale 0.03 where there is pessimism. NORA switches at doubled counts, or by its residual "
     "test; NOAH and Hy-Q have no optimism. Lines are medians over locks, bands the 10th to the "
-    "90th percentile. An optimist gains from coverage by degrees, as it still explores what the "
-    "data leave out; without optimism, learning needs the data to cover the way, and no more.",
+    "90th percentile. An optimist still explores what "
+    "the data leave out; without optimism nothing makes a learner look where they were not.",
     source="Tan, Fan and Wei (2025) and Song et al. (2023), whose algorithms are reconstructed",
     draw=draw,
     settings=SETTINGS,
