@@ -208,8 +208,8 @@ FIGURE = Figure(
     "|A|^(1/2), as pairs are features, and H^(5/2). Bonuses are 0.1 C sqrt(L / n). On the needle "
     "nothing is far away, so a learner without optimism, whose policy starts uniform, fares as "
     "well; a uniform policy misses the better action with probability 1 - 1/|A|, which adds to the "
-    "exponent of few actions. An exponent above the bound's, over so few episodes, tells of a curve "
-    "that has not bent yet, as bounds have constants.",
+    "exponent of few actions. An exponent above the bound's, over so few episodes, tells of a "
+    "curve that has not bent yet, as bounds have constants.",
     source="Tan, Fan and Wei (2025), by its abstract; Lattimore and Szepesvari (2020), 15.2",
     draw=draw,
     settings=SETTINGS,
