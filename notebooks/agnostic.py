@@ -12,12 +12,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from rltheory.tabular import EpisodicMDP
-from rltheory.tabular.agnostic import Generative, Online, PolicyClass, class_values
-from rltheory.tabular.agnostic.capacity import spanning_capacity
+from rltheory.tabular.agnostic import (
+    Generative,
+    Online,
+    PolicyClass,
+    class_values,
+    importance_sampling_erm,
+    spanning_capacity,
+    trajectory_tree_erm,
+)
 from rltheory.tabular.agnostic.families import backward_calls, lock_roll_outs
 from rltheory.tabular.agnostic.guarantees import bernstein_repetitions, hoeffding_repetitions
-from rltheory.tabular.agnostic.importance import importance_sampling_erm
-from rltheory.tabular.agnostic.trees import trajectory_tree_erm
 
 # %% [markdown]
 # ## Equal in number, far apart in capacity
