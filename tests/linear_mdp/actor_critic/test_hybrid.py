@@ -15,6 +15,7 @@ from rltheory.linear_mdp.actor_critic.hybrid import (
     noah,
 )
 from rltheory.linear_mdp.actor_critic.nora import nora
+from rltheory.linear_mdp.actor_critic.offline import pessimistic_value_iteration
 from rltheory.linear_mdp.actor_critic.offline_data import (
     OfflineData,
     as_visits,
@@ -119,6 +120,32 @@ def test_data_that_cover_save_online_episodes():
     )
     assert max(many) < min(few)
     assert max(many) < 0.5 * np.mean(few)
+
+
+def test_concentrability_alone_does_not_say_what_an_optimist_saves():
+    # What the optimal policy does without noise leaves all else to be explored.
+    needed = {0.0: [], 1.0: []}
+    for k in range(4):
+        lock = two_thread_lock(8, 3, seed=k, slip=0.1)
+        for share, found in needed.items():
+            data = covering_data(lock, share, episodes=1000, seed=k)
+            assert data.coverage(lock) == pytest.approx(1.0 if share else 3.0**8, rel=1e-12)
+            run = hybrid_nora(lock, data, switch="counts", episodes=6000, seed=k)
+            found.append(episodes_needed(run, 0.1))
+    assert max(needed[0.0]) < min(needed[1.0])
+
+
+def test_much_pessimism_learns_nothing_from_few_data():
+    lock = two_thread_lock(8, 3, seed=0, slip=0.1)
+    near = 0.7 * backward_induction(lock).policy + 0.1
+    data = collect_offline(lock, [near], episodes=1000, seed=0)
+    lost = [
+        pessimistic_value_iteration(lock, data, scale=scale).suboptimality for scale in (0.03, 0.3)
+    ]
+    optimum = lock.initial @ backward_induction(lock).values[0]
+    assert lost[0] < 0.01
+    # Walking away is all that is left.
+    assert lost[1] == pytest.approx(optimum - 0.1, rel=1e-12)
 
 
 @pytest.mark.parametrize("algorithm", [noah, hybrid_q])
