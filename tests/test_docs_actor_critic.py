@@ -62,6 +62,16 @@ def test_regret_is_that_of_the_policies_played(page):
     assert harmed.regret[-1] > run.regret[-1]
 
 
+def test_data_decide_without_optimism(page):
+    """The expert's data open the lock; without any the distractor is kept, 0.9 below, for ever."""
+    assert page["expert"].visits[0].sum() == 200
+    assert page["warm"].regret[-1] == pytest.approx(0, abs=1e-9)
+    assert page["cold"].regret[-1] == pytest.approx(100 * 0.9)
+    uniform = np.full(page["lock"].rewards.shape, 1 / 3)
+    assert page["alone"].values[0] == pytest.approx(value_of(page["lock"], uniform))
+    assert page["alone"].values[-1] > 0.9
+
+
 def test_those_that_refresh_always_learn_sooner(page):
     regrets = page["regrets"]
     assert max(regrets["DOUHUA"], regrets["UCBVI-CH"]) < min(regrets["NORA"], regrets["rare UCBVI"])
