@@ -16,8 +16,8 @@ from benchmarks.common import Claim, table
 from rltheory.linear_mdp.actor_critic.baselines import q_learning_ucb, rare_ucbvi, ucbvi
 from rltheory.linear_mdp.actor_critic.douhua import douhua
 from rltheory.linear_mdp.actor_critic.nora import nora
-from rltheory.linear_mdp.actor_critic.runs import sweep_runs
 from rltheory.linear_mdp.environments.actor_critic_worlds import two_thread_lock
+from rltheory.linear_mdp.sweep import sweep_seeds
 from rltheory.tabular import EpisodicMDP, backward_induction
 
 AGREEMENT = 1e-9
@@ -56,7 +56,7 @@ def report(scale: Scale | None = None) -> tuple[str, list[Claim]]:
         run(lock, episodes=10, seed=0)
         began = time.perf_counter()
         count = size.seeds if name == "NORA" else size.rivals
-        runs = sweep_runs(partial(run, lock, episodes=size.episodes), count)
+        runs = sweep_seeds(partial(run, lock, episodes=size.episodes), count)
         seconds = time.perf_counter() - began
         first = first or seconds
         regret = [one.regret[-1] for one in runs]

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
+from typing import TypeVar
 
 import joblib
 
 from rltheory.analysis.arrays import check_positive_integer
-from rltheory.linear_mdp.online import RegretCurve
+
+Run = TypeVar("Run")
+"""What a run returns: a RegretCurve, an ActorCriticRun."""
 
 
 def sweep_seeds(
-    run: Callable[..., RegretCurve],
+    run: Callable[..., Run],
     seeds: int | Iterable[int],
     *,
     jobs: int | None = None,
     folder: str | PathLike[str] | None = None,
-) -> list[RegretCurve]:
-    """Return the curves of run(seed=seed) in the order of the seeds.
+) -> list[Run]:
+    """Return what run(seed=seed) returns, in the order of the seeds.
 
     run: such as `partial(dr_rpo, model, episodes=100)`. seeds: 0 to n - 1, or which ones, all
     different. jobs: threads, one for each core where not given. folder: gets a file per seed, from

@@ -34,7 +34,6 @@ from rltheory.linear_mdp.actor_critic.runs import (
     ActorCriticRun,
     optimal_value,
     run_actor_critic,
-    sweep_runs,
 )
 from rltheory.linear_mdp.actor_critic.settings import Settings, switch_bound, theory_step
 
@@ -65,7 +64,6 @@ __all__ = [
     "q_learning_ucb",
     "rare_ucbvi",
     "run_actor_critic",
-    "sweep_runs",
     "switch_bound",
     "tabular_lsvi_ucb",
     "theory_step",

@@ -6,13 +6,11 @@ whether it was interrupted or not; a file keeps it between pieces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -183,38 +181,6 @@ def empty(world: World, rule: Rule, offline: Any = None) -> Memory:
         values=np.vstack([q.max(axis=-1), np.zeros(states)]),
         clock=clock,
     )
-
-
-def sweep_runs(
-    run: Callable[..., ActorCriticRun],
-    seeds: int | Iterable[int],
-    *,
-    jobs: int | None = None,
-    folder: str | PathLike[str] | None = None,
-) -> list[ActorCriticRun]:
-    """Return the runs run(seed=seed) in the order of the seeds, in threads.
-
-    run: such as `partial(nora, mdp, episodes=1000)`. seeds: 0 to n - 1, or which ones, all
-    different. jobs: threads, one for each core where not given. folder: gets a file per seed, from
-    which a sweep that was interrupted goes on.
-
-    Raises ValueError or TypeError naming what does not fit, and what a run raises.
-    """
-    if not callable(run):
-        raise TypeError(f"run is {run!r:.80}; expected a function of seed")
-    if not isinstance(seeds, Iterable):
-        seeds = range(check_positive_integer(seeds, "seeds"))
-    chosen = list(seeds)
-    if len(set(chosen)) != len(chosen):
-        raise ValueError("seeds has one twice; expected different ones, as runs are independent")
-    threads = joblib.cpu_count() if jobs is None else check_positive_integer(jobs, "jobs")
-    if folder is not None and not isinstance(folder, str | PathLike):
-        raise TypeError(f"folder is {folder!r:.80}; expected a path")
-    places = [{} if folder is None else {"save": Path(folder) / f"{seed}.npz"} for seed in chosen]
-    tasks = (
-        joblib.delayed(run)(seed=seed, **place) for seed, place in zip(chosen, places, strict=True)
-    )
-    return list(joblib.Parallel(threads, prefer="threads", batch_size=1)(tasks))
 
 
 _MEASURED = ("values", "promises", "returns")

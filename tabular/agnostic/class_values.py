@@ -42,7 +42,7 @@ def class_values(
     arithmetic: "float" or "rational". Raises ValueError if mdp and class do not fit.
     """
     check_fit(mdp, policies)
-    transitions, rewards, initial = _arrays(mdp, arithmetic)
+    transitions, rewards, initial = exact_arrays(mdp, arithmetic)
     after = np.zeros((len(policies), mdp.states), dtype=rewards.dtype)
     best = np.zeros(mdp.states, dtype=rewards.dtype)
     states = np.arange(mdp.states)
@@ -64,7 +64,7 @@ def occupancies(
 ) -> NDArray[Any]:
     """Return the probabilities (P, H, S, A) that a policy is at a state and takes an action."""
     check_fit(mdp, policies)
-    transitions, _, initial = _arrays(mdp, arithmetic)
+    transitions, _, initial = exact_arrays(mdp, arithmetic)
     count, states = len(policies), np.arange(mdp.states)
     shape = (count, mdp.horizon, mdp.states, mdp.actions)
     found = np.zeros(shape, dtype=transitions.dtype)
@@ -86,7 +86,10 @@ def check_fit(mdp: EpisodicMDP, policies: PolicyClass) -> None:
         raise ValueError(f"policies has (horizon, states, actions) {have}; the MDP has {want}")
 
 
-def _arrays(mdp: EpisodicMDP, arithmetic: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def exact_arrays(
+    mdp: EpisodicMDP, arithmetic: str
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return transitions, rewards and initial distribution in the arithmetic asked for."""
     if not np.all(mdp.available):
         raise ValueError("rewards has unavailable actions; a class may take any action anywhere")
     if arithmetic == "float":

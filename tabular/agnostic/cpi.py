@@ -18,9 +18,9 @@ from rltheory.analysis.arrays import (
     check_range,
 )
 from rltheory.tabular.agnostic.access import Resets
-from rltheory.tabular.agnostic.class_values import check_fit
+from rltheory.tabular.agnostic.class_values import check_fit, exact_arrays
 from rltheory.tabular.agnostic.policy_class import PolicyClass
-from rltheory.tabular.agnostic.psdp import check_access, exact_model, exact_resets
+from rltheory.tabular.agnostic.psdp import check_access, exact_resets
 from rltheory.tabular.mdp import EpisodicMDP
 
 
@@ -62,7 +62,7 @@ def reset_visits(
     The step of the reset is uniform, the state drawn by mu (H, S); layer h sums to (h + 1) / H.
     policy: (H, S, A) rows, floats or Fractions.
     """
-    transitions, _ = exact_model(mdp, arithmetic)
+    transitions, _, _ = exact_arrays(mdp, arithmetic)
     resets, rows = exact_resets(mdp, mu, arithmetic), np.asarray(policy)
     visits = np.zeros(resets.shape, dtype=resets.dtype)
     here = resets[0] / mdp.horizon
@@ -87,7 +87,7 @@ def class_advantages(
     nu as in `reset_visits`. policy: (H, S, A) rows, floats or Fractions.
     """
     check_fit(mdp, policies)
-    transitions, rewards = exact_model(mdp, arithmetic)
+    transitions, rewards, _ = exact_arrays(mdp, arithmetic)
     rows = np.asarray(policy)
     visits = reset_visits(mdp, rows, mu, arithmetic=arithmetic)
     lines = np.arange(mdp.states)

@@ -22,7 +22,7 @@ from rltheory.analysis.arrays import (
 )
 from rltheory.analysis.rational import to_fractions
 from rltheory.tabular.agnostic.access import Resets
-from rltheory.tabular.agnostic.class_values import check_fit, class_values
+from rltheory.tabular.agnostic.class_values import check_fit, class_values, exact_arrays
 from rltheory.tabular.agnostic.policy_class import PolicyClass
 from rltheory.tabular.mdp import EpisodicMDP
 
@@ -59,7 +59,7 @@ def psdp_exact(
     arithmetic: "float" or "rational". Raises ValueError if the arguments do not fit.
     """
     check_fit(mdp, policies)
-    transitions, rewards = exact_model(mdp, arithmetic)
+    transitions, rewards, _ = exact_arrays(mdp, arithmetic)
     resets = exact_resets(mdp, mu, arithmetic)
     lines = np.arange(mdp.states)
     policy = np.zeros((mdp.horizon, mdp.states), dtype=np.int64)
@@ -141,7 +141,7 @@ def completeness_gap(mdp: EpisodicMDP, policies: PolicyClass, *, arithmetic: str
     Raises ValueError if a layer has more than 2^16 continuations.
     """
     check_fit(mdp, policies)
-    transitions, rewards = exact_model(mdp, arithmetic)
+    transitions, rewards, _ = exact_arrays(mdp, arithmetic)
     lines = np.arange(mdp.states)
     worst = rewards.dtype.type(0) if rewards.dtype != object else 0
     following = np.zeros((1, mdp.states), dtype=rewards.dtype)
@@ -170,17 +170,6 @@ def policy_value(mdp: EpisodicMDP, policy: ArrayLike, *, arithmetic: str = "floa
     """Return the value from the start of one deterministic policy (H, S)."""
     alone = PolicyClass(np.asarray(policy)[None], mdp.actions)
     return class_values(mdp, alone, arithmetic=arithmetic).values[0]
-
-
-def exact_model(mdp: EpisodicMDP, arithmetic: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return transitions and rewards in the arithmetic asked for."""
-    if arithmetic not in ("float", "rational"):
-        raise ValueError(f"arithmetic is {arithmetic!r}; expected 'float' or 'rational'")
-    if not np.all(mdp.available):
-        raise ValueError("mdp has unavailable actions; a class may take any action anywhere")
-    if arithmetic == "rational":
-        return to_fractions(mdp.transitions), to_fractions(mdp.rewards)
-    return mdp.transitions, mdp.rewards
 
 
 def exact_resets(mdp: EpisodicMDP, mu: ArrayLike, arithmetic: str) -> NDArray[Any]:

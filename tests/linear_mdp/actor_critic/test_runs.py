@@ -16,8 +16,9 @@ from rltheory.linear_mdp.actor_critic.baselines import optimistic_npg, q_learnin
 from rltheory.linear_mdp.actor_critic.douhua import douhua
 from rltheory.linear_mdp.actor_critic.nora import nora
 from rltheory.linear_mdp.actor_critic.power import power_statement
-from rltheory.linear_mdp.actor_critic.runs import ActorCriticRun, run_actor_critic, sweep_runs
+from rltheory.linear_mdp.actor_critic.runs import ActorCriticRun, run_actor_critic
 from rltheory.linear_mdp.actor_critic.settings import Settings
+from rltheory.linear_mdp.sweep import sweep_seeds
 from rltheory.tabular import EpisodicMDP
 
 WORLD = random_world(1, sparse=False)
@@ -78,15 +79,15 @@ def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
 @given(st.sampled_from(list(RUNS)), st.lists(st.integers(0, 99), min_size=1, unique=True))
 def test_a_sweep_is_its_runs(name: str, seeds: list[int]) -> None:
     run = partial(RUNS[name], episodes=40)
-    for one, seed in zip(sweep_runs(run, seeds[:5], jobs=2), seeds[:5], strict=True):
+    for one, seed in zip(sweep_seeds(run, seeds[:5], jobs=2), seeds[:5], strict=True):
         same(one, run(seed=seed))
 
 
 def test_a_sweep_keeps_its_runs(tmp_path: Path) -> None:
     run = partial(nora, WORLD, episodes=30)
-    first = sweep_runs(run, 3, folder=tmp_path)
+    first = sweep_seeds(run, 3, folder=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.npz", "1.npz", "2.npz"]
-    for one, other in zip(first, sweep_runs(run, 3, folder=tmp_path), strict=True):
+    for one, other in zip(first, sweep_seeds(run, 3, folder=tmp_path), strict=True):
         same(one, other)
 
 
