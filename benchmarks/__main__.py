@@ -6,7 +6,16 @@ Exits with status 1 if a target was missed.
 import sys
 from pathlib import Path
 
-from benchmarks import estimators, games, linear_mdp, mccfr, planning, psro, robust
+from benchmarks import (
+    actor_critic,
+    estimators,
+    games,
+    linear_mdp,
+    mccfr,
+    planning,
+    psro,
+    robust,
+)
 from benchmarks.common import machine, table, versions
 
 PACKAGES = ["rltheory", "numpy", "scipy", "numba", "quantecon", "mdpsolver", "pymdptoolbox"]
@@ -91,6 +100,12 @@ Before timing, the moments of an estimator with a closed form are compared with 
 values of a learner on NumPy with those on JAX, which must agree to {estimator_agreement:g}.
 
 {estimators}
+
+## Actor-critics
+
+The plain loop's values of all policies must agree with ours to {actor_critic_agreement:g}.
+
+{actor_critic}
 """
 
 
@@ -104,7 +119,8 @@ def main() -> int:
     linear_text, linear_claims = linear_mdp.report()
     claims = planning_claims + robust_claims + games_claims + mccfr_claims + psro_claims
     estimators_text, estimators_claims = estimators.report()
-    claims += linear_claims + estimators_claims
+    actor_critic_text, actor_critic_claims = actor_critic.report()
+    claims += linear_claims + estimators_claims + actor_critic_claims
     text = TEMPLATE.format(
         machine=machine(),
         versions=versions(PACKAGES),
@@ -123,6 +139,8 @@ def main() -> int:
         linear=linear_text,
         estimator_agreement=estimators.AGREEMENT,
         estimators=estimators_text,
+        actor_critic_agreement=actor_critic.AGREEMENT,
+        actor_critic=actor_critic_text,
     )
     print(text)
     TARGET.parent.mkdir(exist_ok=True)
