@@ -11,7 +11,8 @@ from rltheory.analysis.arrays import FloatArray
 from rltheory.paper_figures.registry import Drawing, Figure
 from rltheory.paper_figures.samples_by_access import LEARNERS, estimate
 from rltheory.tabular.agnostic import PolicyClass, class_values
-from rltheory.tabular.agnostic.sunflower import Sunflower, layer_core
+from rltheory.tabular.agnostic.cores import layer_core
+from rltheory.tabular.agnostic.sunflower import Sunflower
 from rltheory.tabular.mdp import EpisodicMDP
 
 SETTINGS: dict[str, dict[str, Any]] = {

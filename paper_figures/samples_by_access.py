@@ -11,14 +11,10 @@ from rltheory.analysis.arrays import FloatArray
 from rltheory.paper_figures.registry import Drawing, Figure
 from rltheory.tabular.agnostic import Generative, Online, PolicyClass, class_values
 from rltheory.tabular.agnostic.capacity import spanning_capacity
+from rltheory.tabular.agnostic.cores import constant_core, layer_core, open_loop_core
 from rltheory.tabular.agnostic.importance import importance_sampling_erm
 from rltheory.tabular.agnostic.popler import PoplerParameters, popler
-from rltheory.tabular.agnostic.sunflower import (
-    Sunflower,
-    constant_core,
-    layer_core,
-    open_loop_core,
-)
+from rltheory.tabular.agnostic.sunflower import Sunflower
 from rltheory.tabular.agnostic.trees import trajectory_tree_erm
 from rltheory.tabular.mdp import EpisodicMDP
 

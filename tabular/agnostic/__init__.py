@@ -4,6 +4,7 @@ from rltheory.tabular.agnostic.access import Generative, Hybrid, LocalSimulator,
 from rltheory.tabular.agnostic.block_mdp import BlockMDP
 from rltheory.tabular.agnostic.capacity import Capacity, reachable_pairs, spanning_capacity
 from rltheory.tabular.agnostic.class_values import ClassValues, class_values, occupancies
+from rltheory.tabular.agnostic.cores import constant_core, layer_core, open_loop_core, own_core
 from rltheory.tabular.agnostic.coverage import (
     Coverage,
     concentrability,
@@ -32,18 +33,8 @@ from rltheory.tabular.agnostic.plhr import PolicyEmulation, policy_emulator
 from rltheory.tabular.agnostic.policy_class import PolicyClass
 from rltheory.tabular.agnostic.popler import PoplerParameters, PoplerResult, popler
 from rltheory.tabular.agnostic.psdp import PSDP, completeness_gap, psdp, psdp_exact, psdp_resets
-from rltheory.tabular.agnostic.sunflower import (
-    Sunflower,
-    Uncovered,
-    constant_core,
-    is_sunflower,
-    layer_core,
-    minimal_petals,
-    open_loop_core,
-    own_core,
-    sunflower,
-    uncovered,
-)
+from rltheory.tabular.agnostic.sunflower import Sunflower, Uncovered, is_sunflower, uncovered
+from rltheory.tabular.agnostic.sunflower_search import minimal_petals, sunflower
 from rltheory.tabular.agnostic.trees import trajectory_tree_erm
 
 __all__ = [

@@ -15,7 +15,7 @@ from rltheory.analysis.arrays import IntArray, check_positive_integer, read_only
 from rltheory.tabular.agnostic.class_values import check_fit
 from rltheory.tabular.agnostic.group_search import Plan, play, search
 from rltheory.tabular.agnostic.groups import Groups
-from rltheory.tabular.agnostic.policy_class import PolicyClass
+from rltheory.tabular.agnostic.policy_class import PolicyClass, check_policy_class
 from rltheory.tabular.mdp import EpisodicMDP
 
 
@@ -78,8 +78,7 @@ def spanning_capacity(
     thousand placements. Raises TypeError if `policies` is not a PolicyClass.
     Source: Jia, Li, Rakhlin, Sekhari and Srebro (2023).
     """
-    if not isinstance(policies, PolicyClass):
-        raise TypeError(f"policies is {policies!r:.80}; expected a PolicyClass")
+    check_policy_class(policies)
     check_positive_integer(work, "work")
     check_positive_integer(restarts, "restarts")
     horizon = policies.horizon

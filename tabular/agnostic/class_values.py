@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rltheory.analysis.rational import to_fractions
-from rltheory.tabular.agnostic.policy_class import PolicyClass
+from rltheory.tabular.agnostic.policy_class import PolicyClass, check_policy_class
 from rltheory.tabular.mdp import EpisodicMDP, check_episodic
 
 
@@ -78,8 +78,12 @@ def occupancies(
 
 
 def check_fit(mdp: EpisodicMDP, policies: PolicyClass) -> None:
-    """Raise ValueError unless a class acts on the steps, states and actions of an MDP."""
+    """Raise ValueError unless a class acts on the steps, states and actions of an MDP.
+
+    Raises TypeError if they are no EpisodicMDP and no PolicyClass.
+    """
     check_episodic(mdp)
+    check_policy_class(policies)
     want = (mdp.horizon, mdp.states, mdp.actions)
     have = (policies.horizon, policies.states, policies.actions)
     if want != have:

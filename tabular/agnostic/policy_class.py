@@ -7,7 +7,7 @@ a row of it. Source: Jia, Li, Rakhlin, Sekhari and Srebro (2023), sections 2 and
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations, product
-from math import comb
+from math import comb, prod
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ MOST_ENTRIES = 2**27
 """Tables of more entries are refused (one byte each, 128 MiB)."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PolicyClass:
     """Deterministic policies over H layers of up to S states, with A actions.
 
@@ -54,6 +54,14 @@ class PolicyClass:
         object.__setattr__(self, "table", read_only(np.ascontiguousarray(table, dtype=kind)))
         object.__setattr__(self, "layer_sizes", read_only(sizes.astype(np.int64)))
 
+    def __repr__(self) -> str:
+        sizes = np.asarray(self.layer_sizes)
+        layers = self.states if (sizes == self.states).all() else sizes.tolist()
+        return (
+            f"PolicyClass({len(self)} policies, horizon={self.horizon}, states={layers}, "
+            f"actions={self.actions})"
+        )
+
     def __len__(self) -> int:
         return int(self.table.shape[0])
 
@@ -69,17 +77,16 @@ class PolicyClass:
 
     def distinct(self) -> "PolicyClass":
         """Return the class without policies that agree with an earlier one on all layers."""
-        table = self.table.copy()
-        for h, size in enumerate(np.asarray(self.layer_sizes)):
-            table[:, h, size:] = 0
-        _, first = np.unique(table.reshape(len(self), -1), axis=0, return_index=True)
+        _, first = np.unique(self._read().reshape(len(self), -1), axis=0, return_index=True)
         return PolicyClass(self.table[np.sort(first)], self.actions, self.layer_sizes)
 
     @staticmethod
     def constant(*, horizon: int, states: int, actions: int = 2) -> "PolicyClass":
         """Return the A policies that take one action everywhere."""
-        table = np.arange(actions)[:, None, None]
-        return PolicyClass(np.broadcast_to(table, (actions, horizon, states)), actions)
+        horizon, states = _shape(horizon, states)
+        _check_size(check_positive_integer(actions, "actions"), horizon * states)
+        table = np.arange(int(actions))[:, None, None]
+        return PolicyClass(np.broadcast_to(table, (len(table), horizon, states)), actions)
 
     @staticmethod
     def singletons(*, horizon: int, states: int) -> "PolicyClass":
@@ -92,9 +99,11 @@ class PolicyClass:
 
         exactly: at `ones` states, no fewer.
         """
-        cells = _cells(horizon, states)
-        check_positive_integer(ones, "ones")
-        counts = [ones] if exactly else range(ones + 1)
+        horizon, states = _shape(horizon, states)
+        ones, cells = check_positive_integer(ones, "ones"), horizon * states
+        if exactly and ones > cells:
+            raise ValueError(f"ones is {ones}; expected at most {cells}, the number of states")
+        counts = [ones] if exactly else range(min(ones, cells) + 1)
         _check_size(sum(comb(cells, k) for k in counts), cells)
         chosen = [c for k in counts for c in combinations(range(cells), k)]
         table = np.zeros((len(chosen), cells), dtype=np.int8)
@@ -105,9 +114,9 @@ class PolicyClass:
     @staticmethod
     def one_active(*, horizon: int, states: int, state: int = 0) -> "PolicyClass":
         """Return the 2^H policies that take any actions at one state of each layer, 0 elsewhere."""
-        if not 0 <= state < states:
-            raise ValueError(f"state is {state}; expected 0 to {states - 1}")
-        _check_size(2**horizon, _cells(horizon, states))
+        horizon, states = _shape(horizon, states)
+        state = _whole(state, "state", states - 1)
+        _check_size(2**horizon, horizon * states)
         table = np.zeros((2**horizon, horizon, states), dtype=np.int8)
         table[:, :, state] = list(product((0, 1), repeat=horizon))
         return PolicyClass(table, 2)
@@ -115,6 +124,8 @@ class PolicyClass:
     @staticmethod
     def all_active(*, horizon: int, states: int) -> "PolicyClass":
         """Return the union over j of the policies that are active at the j-th states of layers."""
+        horizon, states = _shape(horizon, states)
+        _check_size(states * 2**horizon, horizon * states)
         parts = [
             PolicyClass.one_active(horizon=horizon, states=states, state=j).table
             for j in range(states)
@@ -124,7 +135,9 @@ class PolicyClass:
     @staticmethod
     def open_loop(*, horizon: int, states: int, actions: int = 2) -> "PolicyClass":
         """Return the A^H policies that do not look at the state."""
-        _check_size(actions**horizon, _cells(horizon, states))
+        horizon, states = _shape(horizon, states)
+        actions = check_positive_integer(actions, "actions")
+        _check_size(actions**horizon, horizon * states)
         plans = np.array(list(product(range(actions), repeat=horizon)), dtype=np.int16)
         table = np.broadcast_to(plans[:, :, None], (*plans.shape, states))
         return PolicyClass(table, actions)
@@ -132,7 +145,8 @@ class PolicyClass:
     @staticmethod
     def tabular(*, horizon: int, states: int, actions: int = 2) -> "PolicyClass":
         """Return all A^(H n) deterministic policies."""
-        cells = _cells(horizon, states)
+        horizon, states = _shape(horizon, states)
+        actions, cells = check_positive_integer(actions, "actions"), horizon * states
         _check_size(actions**cells, cells)
         table = np.array(list(product(range(actions), repeat=cells)), dtype=np.int16)
         return PolicyClass(table.reshape(-1, horizon, states), actions)
@@ -147,7 +161,10 @@ class PolicyClass:
         seed: int | np.random.Generator,
     ) -> "PolicyClass":
         """Return policies whose actions are drawn uniformly, each by itself."""
-        _check_size(check_positive_integer(policies, "policies"), _cells(horizon, states))
+        horizon, states = _shape(horizon, states)
+        policies = check_positive_integer(policies, "policies")
+        actions = check_positive_integer(actions, "actions")
+        _check_size(policies, horizon * states)
         draw = as_generator(seed).integers(actions, size=(policies, horizon, states))
         return PolicyClass(draw, actions)
 
@@ -157,11 +174,11 @@ class PolicyClass:
 
         A tree of `depth` d asks d bits in a fixed order and has an action for each answer.
         """
-        states = 2 ** check_positive_integer(bits, "bits")
-        if not 0 <= depth <= bits:
-            raise ValueError(f"depth is {depth}; expected 0 to {bits}, the number of bits")
+        bits = check_positive_integer(bits, "bits")
+        horizon, states = _shape(horizon, 2**bits)
+        actions, depth = check_positive_integer(actions, "actions"), _whole(depth, "depth", bits)
         leaves = 2**depth
-        _check_size(comb(bits, depth) * actions**leaves, _cells(horizon, states))
+        _check_size(comb(bits, depth) * actions**leaves, horizon * states)
         words = np.arange(states)
         rows = []
         for asked in combinations(range(bits), depth):
@@ -183,8 +200,8 @@ class PolicyClass:
 
         Source: Bagnell, Kakade, Ng and Schneider (2003), of the policies that PSDP searches.
         """
-        layers = [np.unique(self.table[:, h], axis=0) for h in range(self.horizon)]
-        count = int(np.prod([float(len(layer)) for layer in layers]))
+        layers = [np.unique(layer, axis=0) for layer in self._read().swapaxes(0, 1)]
+        count = prod(len(layer) for layer in layers)
         _check_size(count, self.horizon * self.states)
         grid = np.indices([len(layer) for layer in layers]).reshape(self.horizon, -1)
         table = np.stack([layer[i] for layer, i in zip(layers, grid, strict=True)], axis=1)
@@ -200,12 +217,26 @@ class PolicyClass:
         flat = np.asarray(table).reshape(-1, self.horizon, self.states)
         return PolicyClass(flat, self.actions, self.layer_sizes).distinct()
 
+    def _read(self) -> NDArray[Any]:
+        """The table with zeros where no layer has a state."""
+        inside = np.arange(self.states) < np.asarray(self.layer_sizes)[:, None]
+        return np.asarray(np.where(inside, self.table, np.zeros_like(self.table[:1])))
+
     def _check_alike(self, other: "PolicyClass") -> None:
-        if self.table.shape[1:] != other.table.shape[1:] or self.actions != other.actions:
+        mine, theirs = (
+            (c.horizon, np.asarray(c.layer_sizes).tolist(), c.states, c.actions)
+            for c in (self, other)
+        )
+        if mine != theirs:
             raise ValueError(
-                f"other has layers {other.table.shape[1:]} and {other.actions} actions; "
-                f"expected {self.table.shape[1:]} and {self.actions}"
+                f"other has (horizon, layer_sizes, states, actions) {theirs}; expected {mine}"
             )
+
+
+def check_policy_class(argument: object) -> None:
+    """Raise TypeError unless the argument `policies` is a PolicyClass."""
+    if not isinstance(argument, PolicyClass):
+        raise TypeError(f"policies is {argument!r:.80}; expected a PolicyClass")
 
 
 def as_policy_class(argument: PolicyClass | ArrayLike, actions: int) -> PolicyClass:
@@ -215,13 +246,25 @@ def as_policy_class(argument: PolicyClass | ArrayLike, actions: int) -> PolicyCl
     return PolicyClass(np.asarray(argument), actions)
 
 
-def _cells(horizon: int, states: int) -> int:
-    return check_positive_integer(horizon, "horizon") * check_positive_integer(states, "states")
+def _shape(horizon: int, states: int) -> tuple[int, int]:
+    horizon = check_positive_integer(horizon, "horizon")
+    states = check_positive_integer(states, "states")
+    # Before counts of policies are powers of these.
+    _check_size(1, horizon * states)
+    return horizon, states
+
+
+def _whole(number: int, name: str, most: int) -> int:
+    if isinstance(number, bool) or number not in range(most + 1):
+        raise ValueError(f"{name} is {number!r}; expected an integer from 0 to {most}")
+    return int(number)
 
 
 def _check_size(policies: int, cells: int) -> None:
     if policies * cells > MOST_ENTRIES:
+        # Python does not print integers of thousands of digits.
+        count = policies if policies < 2**60 else f"over 2^{policies.bit_length() - 1}"
         raise ValueError(
-            f"the class has {policies} policies on {cells} states; its table is limited to "
+            f"the class has {count} policies on {cells} states; its table is limited to "
             f"{MOST_ENTRIES} entries"
         )

@@ -1,11 +1,10 @@
-"""Sunflowers: which cores cover which classes, with how many petals, and where the reading matters.
+"""Sunflowers: which cores cover which classes, and with how many petals.
 
 Trajectories are enumerated and petals tried subset by subset, independent of the automaton and the
-integer programs of `rltheory.tabular.agnostic.sunflower`.
+integer programs of `rltheory.tabular.agnostic`.
 """
 
-from collections.abc import Callable, Iterator
-from fractions import Fraction
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import combinations, product
 from typing import NamedTuple
@@ -14,23 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rltheory.analysis.arrays import IntArray
-from rltheory.tabular.agnostic.class_values import class_values
+from rltheory.tabular.agnostic.cores import constant_core, layer_core, open_loop_core, own_core
 from rltheory.tabular.agnostic.policy_class import PolicyClass
-from rltheory.tabular.agnostic.sunflower import (
-    Sunflower,
-    constant_core,
-    layer_core,
-    open_loop_core,
-    own_core,
-)
-from rltheory.tabular.mdp import EpisodicMDP
-from rltheory.theory.exact import fractions
+from rltheory.tabular.agnostic.sunflower import Sunflower
 from rltheory.theory.records.agnostic_coverage import sample_class
 from rltheory.theory.sides import Side
 from rltheory.theory.tape import Tape
 from rltheory.theory.theorem import Control, Theorem
 
-_SOURCE = "Jia, Li, Rakhlin, Sekhari and Srebro (2023), section 6"
+SUNFLOWERS = "Jia, Li, Rakhlin, Sekhari and Srebro (2023), section 6"
 _DEFINITION = (
     r"for every sequence of states $s_g, \dots, s_h$ with the actions of $\pi$: a core policy "
     r"takes the same actions, or some state after the first is a petal of $\pi$"
@@ -58,7 +49,7 @@ def _paths(horizon: int, states: int) -> Iterator[tuple[IntArray, IntArray]]:
                 yield steps, np.array(visited)
 
 
-def _support(flower: Flower, *, skipped: int = 1) -> int:
+def support(flower: Flower, *, skipped: int = 1) -> int:
     """Return the least number of core policies and petals of any trajectory of the class."""
     policies, core, petals = flower
     least = len(core) + policies.horizon
@@ -100,7 +91,7 @@ def _petal_less(flower: Flower) -> tuple[Side, Side]:
 LAYERS = Theorem(
     id="agnostic/layer-core-covers",
     title="Classes of two actions are covered by one core policy for each layer, and petals",
-    source=f"{_SOURCE}, for the definition; the core derived here",
+    source=f"{SUNFLOWERS}, for the definition; the core derived here",
     statement=(
         r"\Pi_{\mathrm{core}} = \{0\} \cup \{\mathbb{1}[x \in X_g] : g \le H\},\quad S_\pi = "
         r"\{x : \pi(x) = 1\} \setminus X_{g(\pi)}\ \Rightarrow\ \text{all is covered}"
@@ -135,7 +126,7 @@ def sample_any(tape: Tape, size: int) -> Flower:
 CONSTANTS = Theorem(
     id="agnostic/constant-core-covers",
     title="The constant policies cover any class if all later states are petals",
-    source=f"{_SOURCE}, for the definition; derived here",
+    source=f"{SUNFLOWERS}, for the definition; derived here",
     statement=(
         r"\Pi_{\mathrm{core}} = \{\pi \equiv a\},\quad S_\pi = X_2 \cup \dots \cup X_H\ "
         r"\Rightarrow\ \text{all is covered}"
@@ -187,7 +178,7 @@ def _least(data: bytes, shape: tuple[int, ...], skipped: int) -> int:
             for count in range(len(cells) + 1)
             for chosen in combinations(cells, count)
         )
-        found = next(m for m in marks if _support(Flower(alone, core, m), skipped=skipped))
+        found = next(m for m in marks if support(Flower(alone, core, m), skipped=skipped))
         worst = max(worst, int(found.sum()))
     return worst
 
@@ -207,7 +198,7 @@ def _counted(petals: Petals, skipped: int) -> tuple[Side, Side]:
 PETALS = Theorem(
     id="agnostic/petals-of-named-classes",
     title="How many petals the named classes need with the core of layers",
-    source=f"{_SOURCE}, for the classes; numbers derived and enumerated here",
+    source=f"{SUNFLOWERS}, for the classes; numbers derived and enumerated here",
     statement=(
         r"D(\text{singletons}) = 0,\quad D(l\text{-tons}) = l-1,\quad D(\text{one active}) = "
         r"D(\text{all active}) = H-1"
@@ -254,7 +245,7 @@ def _sequences(flower: Flower, spare: int) -> tuple[Side, Side]:
 PETAL_FREE = Theorem(
     id="agnostic/core-without-petals",
     title="Without petals the core is at least as large as the plans seen along any path",
-    source=f"{_SOURCE}, for the definition; derived here",
+    source=f"{SUNFLOWERS}, for the definition; derived here",
     statement=(
         r"D = 0\ \Rightarrow\ K \ge \max_{s_1,\dots,s_H} "
         r"\bigl|\{(\pi(s_1),\dots,\pi(s_H)) : \pi\in\Pi\}\bigr|"
@@ -263,7 +254,7 @@ PETAL_FREE = Theorem(
     kind="inequality",
     sample=sample_petal_free,
     sides=lambda flower: _sequences(flower, 0),
-    admissible=lambda flower: _support(flower) >= 1,
+    admissible=lambda flower: support(flower) >= 1,
     control=Control(
         name="one core policy fewer",
         explanation="The core is counted without one of its policies.",
@@ -274,115 +265,4 @@ PETAL_FREE = Theorem(
     sizes=(2, 3),
 )
 
-
-class Judged(NamedTuple):
-    """An MDP that pays at one state, the policy that acts there, and a share below one."""
-
-    mdp: EpisodicMDP
-    policies: PolicyClass
-    cell: tuple[int, int]
-    share: Fraction
-
-
-def sample_judged(tape: Tape, size: int) -> Judged:
-    """Draw a singleton policy and an MDP that pays for its action 1 alone."""
-    cell = (tape.integer(0, size - 1), tape.integer(0, 1))
-    rewards = np.zeros((size, 2, 2))
-    rewards[(*cell, 1)] = 1.0
-    kernel = tape.simplex((size, 2, 2, 2)) / 2 + 0.25
-    table = np.zeros((1, size, 2), dtype=np.int8)
-    table[(0, *cell)] = 1
-    mdp = EpisodicMDP(kernel, rewards, np.array([0.5, 0.5]))
-    return Judged(mdp, PolicyClass(table, 2), cell, 1 - Fraction(1, 2 ** tape.integer(8, 12)))
-
-
-def process_value(
-    mdp: EpisodicMDP, row: IntArray, core: IntArray, petals: NDArray[np.bool_]
-) -> Fraction:
-    """Return the expected estimate of a policy (H, S) from its petals (H, S) and core data.
-
-    Between petals, trajectories of a uniform core policy count with K over the number of core
-    policies that share the actions so far, if the policy does; those that no core policy can draw
-    are missing, whatever they pay.
-    """
-    transitions, rewards = fractions(mdp.transitions), fractions(mdp.rewards)
-
-    def follow(h: int, s: int, alive: tuple[int, ...]) -> Fraction:
-        """Return what the core's data add from step h on, up to the next petals' own estimates."""
-        action = int(row[h, s])
-        alive = tuple(c for c in alive if core[c, h, s] == action)
-        if not alive:
-            return Fraction(0)
-        chance, weight = Fraction(len(alive), len(core)), Fraction(len(core), len(alive))
-        total = chance * weight * rewards[h, s, action]
-        if h + 1 < mdp.horizon:
-            for t in range(mdp.states):
-                total += transitions[h, s, action, t] * enter(h + 1, t, alive)
-        return Fraction(total)
-
-    def enter(h: int, s: int, alive: tuple[int, ...]) -> Fraction:
-        return follow(h, s, everyone if petals[h, s] else alive)
-
-    everyone = tuple(range(len(core)))
-    initial = fractions(mdp.initial)
-    return Fraction(sum(initial[s] * enter(0, s, everyone) for s in range(mdp.states)))
-
-
-def _missed(judged: Judged, core: Callable[[PolicyClass], IntArray]) -> tuple[Side, Side]:
-    mdp, policies, cell, share = judged
-    value = class_values(mdp, policies, arithmetic="rational").values[0]
-    petals = np.zeros(policies.table.shape[1:], dtype=bool)
-    petals[cell] = True
-    found = process_value(mdp, policies.table[0].astype(np.int64), core(policies), petals)
-    return share * value, abs(value - found)
-
-
-def _zero(policies: PolicyClass) -> IntArray:
-    return np.zeros((1, *policies.table.shape[1:]), dtype=np.int64)
-
-
-def _of_layers(policies: PolicyClass) -> IntArray:
-    return layer_core(policies).core.table.astype(np.int64)
-
-
-def covered_if_closed(judged: Judged) -> bool:
-    """Return whether the core 0 with the singleton as petal covers it in the closed reading."""
-    petals = np.zeros(judged.policies.table.shape, dtype=bool)
-    petals[(0, *judged.cell)] = True
-    return _support(Flower(judged.policies, _zero(judged.policies), petals), skipped=0) >= 1
-
-
-CLOSED = Theorem(
-    id="agnostic/closed-reading-misses-values",
-    title="If petals excuse the trajectories that begin at them, estimates can miss everything",
-    source=f"{_SOURCE}, for the reading that is needed; instance derived here",
-    statement=(
-        r"\forall c < 1:\quad c\,V^\pi < |V^\pi - \hat V^\pi|,\qquad \Pi_{\mathrm{core}} = \{0\},\ "
-        r"S_\pi = \{x : \pi(x) = 1\},\ |S_\pi| = 1"
-    ),
-    hypotheses=(
-        r"every trajectory of $\pi$ is shared by the core or meets the petal, its first state "
-        "included",
-        r"$\hat V^\pi$: what the importance-weighted estimates from each petal tend to; the "
-        "MDP pays for the petal's action alone",
-    ),
-    kind="counterexample",
-    sample=sample_judged,
-    sides=lambda judged: _missed(judged, _zero),
-    admissible=covered_if_closed,
-    control=Control(
-        name="core of layers",
-        explanation="The core also acts in each layer, as the half-open reading requires.",
-        sides=lambda judged: _missed(judged, _of_layers),
-    ),
-    notes=(
-        "So singletons are no (1, 1)-sunflower as the estimates need it: out of the petal the core "
-        "never takes its action. With K = H + 1 they are, and need no petal."
-    ),
-    sharpness=0.99,
-    sizes=(2, 3),
-    cost=4.0,
-)
-
-
-THEOREMS = (LAYERS, CONSTANTS, PETALS, PETAL_FREE, CLOSED)
+THEOREMS = (LAYERS, CONSTANTS, PETALS, PETAL_FREE)

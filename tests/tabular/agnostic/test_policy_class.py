@@ -187,7 +187,7 @@ def test_tables_that_do_not_fit_are_named(table, actions, sizes, error, words):
             lambda: PolicyClass.constant(horizon=2, states=2).union(
                 PolicyClass.constant(horizon=2, states=3)
             ),
-            "other has layers",
+            "other has .horizon, layer_sizes",
         ),
     ],
 )

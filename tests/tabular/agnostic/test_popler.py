@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rltheory.tabular.agnostic import Generative, Online, PolicyClass, class_values, occupancies
+from rltheory.tabular.agnostic.cores import constant_core, layer_core
 from rltheory.tabular.agnostic.guarantees import clopper_pearson, failure_frequency
 from rltheory.tabular.agnostic.petals import PetalProcess, petal_process
 from rltheory.tabular.agnostic.popler import (
@@ -14,7 +15,7 @@ from rltheory.tabular.agnostic.popler import (
     popler,
     popler_parameters,
 )
-from rltheory.tabular.agnostic.sunflower import constant_core, is_sunflower, layer_core
+from rltheory.tabular.agnostic.sunflower import is_sunflower
 from rltheory.tabular.mdp import EpisodicMDP
 
 SEEDS = st.integers(0, 2**32 - 1)

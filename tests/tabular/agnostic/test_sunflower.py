@@ -8,16 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rltheory.tabular.agnostic import PolicyClass
-from rltheory.tabular.agnostic.sunflower import (
-    constant_core,
-    is_sunflower,
-    layer_core,
-    minimal_petals,
-    open_loop_core,
-    own_core,
-    sunflower,
-    uncovered,
-)
+from rltheory.tabular.agnostic.cores import constant_core, layer_core, open_loop_core, own_core
+from rltheory.tabular.agnostic.sunflower import is_sunflower, uncovered
+from rltheory.tabular.agnostic.sunflower_search import minimal_petals, sunflower
 
 SEEDS = st.integers(0, 2**32 - 1)
 INTERVALS = ("half-open", "closed")
