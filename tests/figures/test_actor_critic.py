@@ -13,7 +13,8 @@ from rltheory.paper_figures import switches
 SMALL = {
     "actor_critic_regret": {"episodes": 300, "seeds": 2, "points": 12},
     "actor_critic_rates": {
-        "episodes": [50, 100, 200], "seeds": 3, "actions": [2, 4], "steps": [2, 3], "fixed": 100,
+        "episodes": [50, 100, 200], "seeds": 3, "rivals": 2, "actions": [2, 4],
+        "steps": [4, 6], "fixed": 100,
     },
     "switches": {"episodes": 500, "seeds": 2, "points": 10},
 }  # fmt: skip
@@ -60,10 +61,15 @@ def test_exponents_are_those_of_the_means(rows_of):
         np.testing.assert_allclose(slope, fitted, rtol=1e-9)
 
 
-def test_the_hardest_needle_has_the_gap_of_its_episodes():
-    mdp = rates.hardest(4, 400, 0)
-    assert mdp.transitions[0, 0].max() == pytest.approx(0.5 + np.sqrt(16 / 400))
-    assert rates.hardest(8, 2, 0).transitions[0, 0].max() == 1.0
+def test_the_uniform_policy_loses_what_families_say(rows_of):
+    rows, _ = rows_of("actor_critic_rates")
+    where = {"panel": "needle", "algorithm": "uniform policy"}
+    x, y = (column(rows, key, **where) for key in ("x", "regret"))
+    gap = np.minimum(0.5, np.sqrt(16 / x))
+    np.testing.assert_allclose(y, x * gap * (1 - 1 / 4) * 5, rtol=1e-12)
+    # Later episodes alone: the gap is at its cap before.
+    late = column(rows, "late_slope", **where)[0]
+    assert late == pytest.approx(0.5, abs=1e-9)
 
 
 def test_switches_are_counted_and_below_their_bounds(rows_of):
@@ -86,9 +92,9 @@ def test_switches_are_counted_and_below_their_bounds(rows_of):
 @pytest.mark.slow
 def test_on_the_hardest_needle_regret_grows_as_the_root(monkeypatch):
     names = ("NORA", "NORA, counts", "DOUHUA", "rare UCBVI")
-    monkeypatch.setattr(rates, "PANELS", {"hardest": rates.PANELS["hardest"]})
+    monkeypatch.setattr(rates, "PANELS", {"needle": rates.PANELS["needle"]})
     monkeypatch.setattr(rates, "LEARNERS", {name: rates.LEARNERS[name] for name in names})
-    settings = {"episodes": [500, 1000, 2000, 4000, 8000], "seeds": 24, "fixed": 0}
+    settings = {"episodes": [500, 1000, 2000, 4000, 8000], "seeds": 24, "rivals": 24, "fixed": 0}
     monkeypatch.setitem(rates.SETTINGS, "quick", settings)
     with plotting.style():
         _, rows = rates.draw("quick", 1)
