@@ -228,14 +228,14 @@ FIGURE = Figure(
     "for as many episodes, two standard errors of a choice's tries: there regret can grow no more "
     "slowly than T^(1/2). In a to d no policy loses more than in proportion to the gap, so that no "
     "regret grows faster either, not even the uniform policy's: what is learnt is seen in how far "
-    "a curve is below that one. In e the gap lies behind a lock, and a learner that does not explore "
-    "is linear. (f, g) The same locks and random linear MDPs for all T: the bound T^(1/2) is not "
-    "reached when gaps stay. (h) The needle over the number of actions, (i) the chain over its "
-    "steps, at the same number of episodes and with their hardest gaps; lower bounds grow as "
-    "|A|^(1/2) and H^(3/2), NORA's bound as H^(5/2). A uniform policy misses the better action "
-    "with probability 1 - 1/|A|, which adds to the exponent of few actions. An exponent above the "
-    "bound's, over so few episodes, tells of a curve that has not bent yet, as bounds have "
-    "constants.",
+    "a curve is below that one. In e the gap lies behind a lock, and a learner that does not "
+    "explore is linear. (f, g) The same locks and random linear MDPs for all T: the bound "
+    "T^(1/2) is not reached when gaps stay. (h) The needle over the number of actions, (i) the "
+    "chain over its steps, at the same number of episodes and with their hardest gaps; lower "
+    "bounds grow as |A|^(1/2) and H^(3/2), NORA's bound as H^(5/2). A uniform policy misses the "
+    "better action with probability 1 - 1/|A|, which adds to the exponent of few actions. An "
+    "exponent above the bound's, over so few episodes, tells of a curve that has not bent yet, as "
+    "bounds have constants.",
     source="Tan, Fan and Wei (2025), by its abstract; Domingues, Menard, Kaufmann and Valko "
     "(2021); Jaksch, Ortner and Auer (2010); Zhou, Gu and Szepesvari (2021)",
     draw=draw,
