@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rltheory.linear_mdp import function_classes
-from rltheory.linear_mdp.environments import actor_critic_worlds
+from rltheory.linear_mdp.environments import actor_critic_worlds, hard_families
 
 PAGE = doc_pages.read("actor_critic.md")
 
@@ -94,6 +94,9 @@ def test_functions_of_the_tables_exist():
     for name in ("two_thread_lock", "episodic_river", "block_game", "needle"):
         assert f"`{name}`" in PAGE
         assert callable(getattr(actor_critic_worlds, name))
+    hard = PAGE.split("| where the gap is |")[1].split("```")[0]
+    for name in re.findall(r"^\| `(\w+)`", hard, flags=re.MULTILINE):
+        assert callable(getattr(hard_families, name))
 
 
 def test_the_class_is_complete_and_the_holes_are_holes(page):
@@ -170,3 +173,15 @@ def test_what_the_reader_adds(page):
     assert "lazy 200 0.0" in PAGE
     assert page["runs"][0].episodes == 2000
     assert 0 < page["fitted"].slope < 1
+
+
+def test_a_rate_is_fitted_to_runs_of_their_own_worlds(page):
+    """The last one anew; the slope by NumPy's polynomials."""
+    lock, totals, losses = page["hard"], page["totals"], page["losses"]
+    run = page["nora"](lock, scale=0.1, episodes=4000, seed=11)
+    assert run.optimum == pytest.approx(0.5 + np.sqrt(6 / 4000), rel=1e-12)
+    assert losses[11, 3] == run.regret[-1]
+    slope = np.polyfit(np.log(totals), np.log(losses.mean(axis=0)), 1)[0]
+    assert page["rate"].slope == pytest.approx(slope, rel=1e-9)
+    assert page["cube"].actions == 8
+    assert page["cube"].dimension == 5
