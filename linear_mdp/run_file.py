@@ -1,6 +1,6 @@
 """The file that keeps an online run, so that it can be taken up again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from os import PathLike
 from typing import Any
@@ -26,6 +26,14 @@ def fingerprint(*parts: Any) -> str:
             else:
                 digest.update(repr(item).encode())
     return digest.hexdigest()
+
+
+def misplaced(kept: Mapping[str, Any]) -> list[str]:
+    """Return which arrays of a file lead out of bounds, as compiled code goes where they say."""
+    states = kept["seen"].shape[1]
+    if np.any(kept["counts"][:, 0] > states):
+        return ["counts"]
+    return [] if np.all((kept["seen"] >= 0) & (kept["seen"] < states)) else ["seen"]
 
 
 class RunFile:
@@ -59,11 +67,7 @@ class RunFile:
             for name, array in arrays.items()
             if (kept[name].dtype, kept[name].shape) != (array.dtype, array.shape)
         ]
-        # Compiled code goes where these say.
-        if not wrong and np.any(kept["counts"][:, 0] > kept["seen"].shape[1]):
-            wrong = ["counts"]
-        if not wrong and not np.all((kept["seen"] >= 0) & (kept["seen"] < kept["seen"].shape[1])):
-            wrong = ["seen"]
+        wrong = wrong or misplaced(kept)
         if wrong:
             raise ValueError(
                 f"{self.path} does not hold {_KIND}: {wrong[0]} is of another kind or shape; "

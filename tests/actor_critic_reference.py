@@ -1,7 +1,11 @@
 """Actor-critics as one would write them down: lists of transitions, everything made anew."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
+from rltheory.linear_mdp import LinearMDP
 from rltheory.linear_mdp.actor_critic.settings import Settings
 from rltheory.tabular import EpisodicMDP
 
@@ -70,6 +74,7 @@ class Plain:
         if settings.actor == "greedy":
             self.pi = np.eye(self.A)[self.q.argmax(axis=-1)]
         self.at_refresh = [0] * self.H
+        self.followed: dict[tuple[int, int, int], list[float]] = {}
         self.age = 0
 
     def reached(self) -> np.ndarray:
@@ -166,13 +171,27 @@ class Plain:
 
     def improve(self, h: int, s: int, a: int, y: int) -> None:
         n = self.counts(h)[s, a].sum()
-        later = self.v[h + 1, y]
-        if self.settings.bonus != "none":
-            later = later + self.settings.scale * self.C[h + 1] * np.sqrt(self.H * self.L / n)
         rate = (self.H + 1) / (self.H + n)
+        values = self.followed.setdefault((h, s, a), [])
+        values.append(self.v[h + 1, y])
+        later = values[-1]
+        if self.settings.bonus == "hoeffding":
+            later += self.settings.scale * self.C[h + 1] * np.sqrt(self.H * self.L / n)
+        if self.settings.bonus == "bernstein":
+            now, before = self.beta(values, h), self.beta(values[:-1], h)
+            later += (now - (1 - rate) * before) / (2 * rate)
         self.q[h, s, a] = (1 - rate) * self.q[h, s, a] + rate * (self.mdp.rewards[h, s, a] + later)
         self.v[h, s] = min(self.C[h], self.q[h, s].max())
         self.pi[h, s] = np.eye(self.A)[self.q[h, s].argmax()]
+
+    def beta(self, values: list[float], h: int) -> float:
+        """Return the width of Jin et al. (2018), Algorithm 2, with C for the largest value."""
+        if not values:
+            return 0.0
+        n, C = len(values), self.C[h + 1]
+        first = np.sqrt(self.H / n * (np.var(values) + C**2 / self.H) * self.L)
+        first += self.settings.minor * C * np.sqrt(self.H**5 * self.S * self.A) * self.L / n
+        return self.settings.scale * min(first, np.sqrt(self.H * C**2 * self.L / n))
 
     def run(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the values of the policies played, the returns and the refreshes."""
@@ -196,4 +215,77 @@ class Plain:
             self.age += 1
             if self.settings.actor == "weights" and not self.settings.rounds:
                 self.ascend()
+        return np.array(values), np.array(returns), np.array(switches)
+
+
+class PlainLinear:
+    """NORA on features: regressions, determinants and the policy are made anew from lists."""
+
+    def __init__(
+        self,
+        model: LinearMDP,
+        *,
+        bonus: Any,
+        step: float,
+        growth: float = 2.0,
+        reset: bool = True,
+        ridge: float = 1.0,
+        offline: Sequence[Sequence[tuple[int, int, int]]] = (),
+    ) -> None:
+        self.model, self.step, self.growth = model, step, growth
+        self.reset, self.ridge = reset, ridge
+        self.bonus = np.broadcast_to(bonus, model.horizon)
+        self.data = [list(rows) for rows in offline] or [[] for _ in range(model.horizon)]
+        self.q = np.zeros(model.rewards.shape)
+        self.logits = np.zeros(model.rewards.shape)
+        self.then = np.full(model.horizon, -np.inf)
+
+    def design(self, h: int) -> np.ndarray:
+        rows = [self.model.features[s, a] for s, a, _ in self.data[h]]
+        x = np.array(rows).reshape(-1, self.model.dimension)
+        return x.T @ x + self.ridge * np.eye(self.model.dimension)
+
+    def grown(self) -> np.ndarray:
+        return np.array([np.linalg.slogdet(self.design(h))[1] for h in range(self.model.horizon)])
+
+    def refresh(self) -> None:
+        later = np.zeros(self.model.states)
+        x = self.model.features
+        for h in reversed(range(self.model.horizon)):
+            inverse = np.linalg.inv(self.design(h))
+            total = np.zeros(self.model.dimension)
+            for s, a, y in self.data[h]:
+                total += later[y] * x[s, a]
+            width = np.sqrt(np.einsum("sai,ij,saj->sa", x, inverse, x))
+            found = self.model.rewards[h] + x @ (inverse @ total) + self.bonus[h] * width
+            self.q[h] = np.clip(found, 0.0, self.model.ceilings[h])
+            later = self.q[h].max(axis=-1)
+        if self.reset:
+            self.logits = np.zeros(self.q.shape)
+
+    def policy(self) -> np.ndarray:
+        weights = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
+        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+    def run(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the values of the policies played, the returns and the switches."""
+        mdp = self.model.to_tabular()
+        values, returns, switches = [], [], []
+        for k, u in enumerate(draws):
+            now = self.grown()
+            if (now - self.then > np.log(self.growth) + 1e-9).any():
+                self.refresh()
+                self.then = now
+                switches.append(k)
+            policy = self.policy()
+            values.append(value_of(mdp, policy))
+            s, total = choose(np.asarray(mdp.initial), u[0]), 0.0
+            for h in range(mdp.horizon):
+                a = choose(policy[h, s], u[1 + 2 * h])
+                y = choose(mdp.transitions[h, s, a], u[2 + 2 * h])
+                total += mdp.rewards[h, s, a]
+                self.data[h].append((s, a, y))
+                s = y
+            returns.append(total)
+            self.logits = self.logits + self.step * self.q
         return np.array(values), np.array(returns), np.array(switches)

@@ -3,6 +3,7 @@
 from rltheory.linear_mdp.actor_critic.baselines import (
     optimistic_npg,
     q_learning_ucb,
+    q_learning_ucb_b,
     rare_ucbvi,
     tabular_lsvi_ucb,
     ucbvi,
@@ -62,6 +63,7 @@ __all__ = [
     "power_statement",
     "pspi",
     "q_learning_ucb",
+    "q_learning_ucb_b",
     "rare_ucbvi",
     "run_actor_critic",
     "switch_bound",

@@ -102,6 +102,30 @@ def q_learning_ucb(
     return run_actor_critic(mdp, settings, **run)
 
 
+def q_learning_ucb_b(
+    mdp: EpisodicMDP,
+    *,
+    scale: float = 0.1,
+    minor: float = 1.0,
+    confidence: float = 0.05,
+    **run: Any,
+) -> ActorCriticRun:
+    """Run Q-learning with Bernstein bonuses, which follow the variance W of the next values.
+
+    At a pair's n-th visit the bonus is (beta_n - (1 - rate) beta_(n-1)) / (2 rate), where beta_n =
+    scale * min{sqrt(H (W + C^2 / H) L / n) + minor * C sqrt(H^5 S A) L / n, C sqrt(H L / n)}, in
+    the paper's letters c_1 = c_2 = scale, H for C, minor = 1. There the second argument is the
+    least until n > H^4 S A L, or nearly, and until then the bonus is about half that of
+    `q_learning_ucb`; minor: smaller for variances to tell sooner. The rest is as there.
+    Source: Jin, Allen-Zhu, Bubeck and Jordan (2018), Algorithm 2.
+    """
+    settings = Settings(
+        name="Q-learning UCB-B", bonus="bernstein", scale=scale, minor=minor,
+        confidence=confidence, switch="steps",
+    )  # fmt: skip
+    return run_actor_critic(mdp, settings, **run)
+
+
 def optimistic_npg(
     mdp: EpisodicMDP,
     *,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import ndtri
 
 from rltheory.analysis.arrays import as_float_array, check_finite, check_range
 from rltheory.analysis.rates import fit_rate
@@ -70,7 +70,7 @@ def power_statement(
     )
     variance = (count - 1) / count * float(np.square(slopes - slopes.mean()).sum())
     deviation = np.sqrt(count * variance)
-    far = float(stats.norm.isf(chance / 2) + stats.norm.ppf(sure))
+    far = float(ndtri(sure) - ndtri(chance / 2))
     return Power(
         seeds=max(1, int(np.ceil((far * deviation / wrong) ** 2))),
         error=wrong,

@@ -1,20 +1,15 @@
-"""Runs of actor-critics and their rivals, every policy that is played evaluated exactly.
-
-Random numbers come in blocks of episodes from the seed, so a run is the same to the last bit
-whether it was interrupted or not; a file keeps it between pieces.
-"""
+"""Runs of actor-critics and their rivals, every policy that is played evaluated exactly."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rltheory.analysis.archive import archive_path, check_names, read_archive
 from rltheory.analysis.arrays import (
     FloatArray,
     IntArray,
@@ -22,22 +17,14 @@ from rltheory.analysis.arrays import (
     check_positive_integer,
     read_only,
 )
-from rltheory.analysis.files import replacing
-from rltheory.linear_mdp.actor_critic import tabular_kernels as kernels
+from rltheory.linear_mdp.actor_critic.loop import play
+from rltheory.linear_mdp.actor_critic.pieces import RunFile, check_progress, play_through
 from rltheory.linear_mdp.actor_critic.settings import Settings, as_settings, switch_bound
-from rltheory.linear_mdp.actor_critic.tabular_kernels import Memory, Rule
+from rltheory.linear_mdp.actor_critic.state import GREEDY, NEVER, NO_BONUS, STALE, Memory, Rule
 from rltheory.linear_mdp.actor_critic.world import World, counts_of, world_of
 from rltheory.linear_mdp.run_file import fingerprint
 from rltheory.tabular.finite_horizon import backward_induction
 from rltheory.tabular.mdp import EpisodicMDP
-
-BLOCK = 256
-"""Episodes whose random numbers are drawn together."""
-
-PIECE = 4096
-"""Episodes between two writings of a run's file."""
-
-_KIND = "a run of an actor-critic"
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,39 +90,24 @@ def run_actor_critic(
     world = world_of(mdp)
     count = check_positive_integer(episodes, "episodes")
     rule = as_settings(settings).rule(world, count)
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r:.80}; expected a function")
+    check_progress(progress)
     root = as_generator(seed).integers(2**63, size=2)
     memory = empty(world, rule, offline)
-    kept: dict[str, NDArray[Any]] = {name: np.zeros(count) for name in _MEASURED}
-    kept["switched"] = np.zeros(count, dtype=np.bool_)
-    optimum = optimal_value(mdp)
-    done, file = 0, None
+    file = None
     if save is not None:
-        digest = fingerprint(tuple(world), tuple(rule), memory.counts, count, root)
-        file = _File(save, digest)
-        done = file.read(memory, kept)
-    width = 1 + 2 * mdp.horizon
-    for block in range(-(-done // BLOCK), -(-count // BLOCK)):
-        first, last = block * BLOCK, min(count, (block + 1) * BLOCK)
-        draws = np.random.default_rng([*root, block]).random((BLOCK, width))
-        piece = slice(first, last)
-        kernels.play(
-            world, rule, memory, draws[: last - first], kept["values"][piece],
-            kept["promises"][piece], kept["returns"][piece], kept["switched"][piece],
-        )  # fmt: skip
-        if last % PIECE == 0 or last == count:
-            if file is not None:
-                file.write(memory, kept)
-            if progress is not None:
-                progress(last, float(optimum - kept["values"][last - 1]))
+        file = RunFile(save, fingerprint(tuple(world), tuple(rule), memory.counts, count, root))
+    optimum = optimal_value(mdp)
+    measured = play_through(
+        partial(play, world, rule, memory), memory._asdict(), episodes=count,
+        width=1 + 2 * mdp.horizon, root=root, optimum=optimum, file=file, progress=progress,
+    )  # fmt: skip
     return ActorCriticRun(
         algorithm=settings.name,
         optimum=optimum,
-        values=read_only(kept["values"]),
-        promises=read_only(kept["promises"]),
-        returns=read_only(kept["returns"]),
-        switches=read_only(np.flatnonzero(kept["switched"])),
+        values=read_only(measured.values),
+        promises=read_only(measured.promises),
+        returns=read_only(measured.returns),
+        switches=read_only(np.flatnonzero(measured.switched)),
         bound=switch_bound(settings, world, count),
         action_values=read_only(memory.action_values),
         policy=read_only(memory.policy),
@@ -156,17 +128,17 @@ def empty(world: World, rule: Rule, offline: Any = None) -> Memory:
     counts = np.zeros(len(world.successors))
     visits = np.zeros(shape)
     if offline is not None:
-        if rule.switch == kernels.NEVER:
+        if rule.switch == NEVER:
             raise ValueError("offline is given to Q-learning, which learns from steps played")
         counts = counts_of(world, offline)
         visits = np.asarray(offline, dtype=np.float64).sum(axis=-1)
-    ahead = np.zeros(horizon) if rule.bonus == kernels.NO_BONUS else world.ceilings[1:]
+    ahead = np.zeros(horizon) if rule.bonus == NO_BONUS else world.ceilings[1:]
     q = world.rewards + ahead[:, None, None]
     policy = np.full(shape, 1.0 / actions)
-    if rule.actor == kernels.GREEDY:
+    if rule.actor == GREEDY:
         policy = np.eye(actions)[q.argmax(axis=-1)]
     clock = np.zeros(6)
-    clock[kernels.STALE] = 1.0
+    clock[STALE] = 1.0
     return Memory(
         counts=counts,
         visits=visits,
@@ -175,52 +147,11 @@ def empty(world: World, rule: Rule, offline: Any = None) -> Memory:
         residuals=np.zeros(shape),
         spent=np.zeros(horizon),
         known=(visits > 0.0).sum(axis=(1, 2)).astype(np.float64),
+        squares=np.zeros(shape),
+        widths=np.zeros(shape),
         action_values=q,
         logits=np.zeros(shape),
         policy=np.ascontiguousarray(policy),
         values=np.vstack([q.max(axis=-1), np.zeros(states)]),
         clock=clock,
     )
-
-
-_MEASURED = ("values", "promises", "returns")
-
-
-class _File:
-    """A run on disk (`.npz`): the learner's memory and what was measured, replaced whole."""
-
-    def __init__(self, save: str | PathLike[str], run: str) -> None:
-        self.path = archive_path(save)
-        self.run = run
-
-    def read(self, memory: Memory, measured: dict[str, NDArray[Any]]) -> int:
-        """Put memory and measurements where the run stands; return the episodes played."""
-        if not self.path.exists():
-            return 0
-        kept = read_archive(self.path, _KIND)
-        arrays = _named(memory, measured)
-        check_names(kept, ["run", *arrays], self.path, _KIND)
-        if str(kept["run"]) != self.run:
-            raise ValueError(
-                f"{self.path} holds a run of another model, algorithm or setting; "
-                "expected one with the same arguments, or a new file"
-            )
-        for name, array in arrays.items():
-            if (kept[name].dtype, kept[name].shape) != (array.dtype, array.shape):
-                raise ValueError(
-                    f"{self.path} does not hold {_KIND}: {name} is of another kind or shape; "
-                    "expected the archive of an earlier run, or a new file"
-                )
-        for name, array in arrays.items():
-            array[...] = kept[name]
-        return int(memory.clock[kernels.EPISODES])
-
-    def write(self, memory: Memory, measured: dict[str, NDArray[Any]]) -> None:
-        """Replace the file by one with the state reached and all that was measured."""
-        with replacing(self.path) as stream:
-            np.savez(stream, run=self.run, **_named(memory, measured))
-
-
-def _named(memory: Memory, measured: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    """Return the arrays of a file; what was measured has names of its own."""
-    return {**memory._asdict(), **{f"played_{name}": measured[name] for name in measured}}

@@ -16,36 +16,37 @@ from typing import Any
 import numpy as np
 
 from rltheory.analysis.arrays import check_positive_integer, check_range
-from rltheory.linear_mdp.actor_critic import tabular_kernels as kernels
-from rltheory.linear_mdp.actor_critic.tabular_kernels import Rule
+from rltheory.linear_mdp.actor_critic import state
+from rltheory.linear_mdp.actor_critic.state import Rule
 from rltheory.linear_mdp.actor_critic.world import World, live_pairs
 
-TARGETS = {"greatest": kernels.GREATEST, "policy": kernels.POLICY}
+TARGETS = {"greatest": state.GREATEST, "policy": state.POLICY}
 """What the critic aims at: Q*, off the policy, or Q of the present policy."""
 
 BONUSES = {
-    "none": kernels.NO_BONUS,
-    "hoeffding": kernels.HOEFFDING,
-    "bernstein": kernels.BERNSTEIN,
-    "freedman": kernels.FREEDMAN,
+    "none": state.NO_BONUS,
+    "hoeffding": state.HOEFFDING,
+    "bernstein": state.BERNSTEIN,
+    "freedman": state.FREEDMAN,
 }
 """Forms of the bonus, times its scale, for n visits, next values in [0, C], the logarithm L and
 the empirical variance V of next values: 0; C sqrt(L / n); sqrt(2 L V / n) + 7 C L / (3 n); that of
-UCBVI-BF, with its last term's 100^2 H^3 S^2 A L^2 / N in units of C^2 for H^2."""
+UCBVI-BF, with its last term's 100^2 H^3 S^2 A L^2 / N in units of C^2 for H^2. Where the critic
+learns by steps: 0; C sqrt(H L / n); that of UCB-B, see `q_learning_ucb_b`; the last one is not."""
 
 SWITCHES = {
-    "period": kernels.PERIOD,
-    "counts": kernels.COUNTS,
-    "determinant": kernels.DETERMINANT,
-    "residual": kernels.RESIDUAL,
-    "steps": kernels.NEVER,
+    "period": state.PERIOD,
+    "counts": state.COUNTS,
+    "determinant": state.DETERMINANT,
+    "residual": state.RESIDUAL,
+    "steps": state.NEVER,
 }
 """When the critic is refreshed. "period": every `threshold` episodes. "counts": when the visits of
 a pair are `threshold` times those at the last refresh. "determinant": when log det(I + counts) of a
 step has grown by more than `threshold`. "residual": when the squared residuals of a step exceed
 `threshold` times what they are at most just after a refresh. "steps": by every step played."""
 
-ACTORS = {"greedy": kernels.GREEDY, "weights": kernels.WEIGHTS}
+ACTORS = {"greedy": state.GREEDY, "weights": state.WEIGHTS}
 
 THRESHOLDS = {"period": 1.0, "counts": 2.0, "determinant": np.log(2.0), "residual": 5.0, "steps": 1}
 """Thresholds where none is given."""
@@ -56,7 +57,8 @@ class Settings:
     """An algorithm of the shared loop.
 
     name: its name. target: in `TARGETS`. bonus: a form in `BONUSES`, its scale in units of the
-    form. confidence: probability with which bounds may fail, in the logarithm
+    form. minor: times the term of order 1 / n of the Bernstein bonus of learning by steps, 1 in
+    the theory. confidence: probability with which bounds may fail, in the logarithm
     L = log(5 H S A T / confidence). ridge: added to visits, >= 0, as in least squares with one-hot
     features. monotone: whether estimates may only fall. switch: in `SWITCHES`; threshold: of the
     test, > 0, see `THRESHOLDS`. forget: whether a refresh uses data once and throws them away.
@@ -70,6 +72,7 @@ class Settings:
     target: str = "greatest"
     bonus: str = "hoeffding"
     scale: float = 0.3
+    minor: float = 1.0
     confidence: float = 0.05
     ridge: float = 0.0
     monotone: bool = False
@@ -103,8 +106,13 @@ class Settings:
             check_positive_integer(self.rounds, "rounds")
         if self.actor == "greedy" and (self.step is not None or self.rounds or self.reset):
             raise ValueError("step, rounds and reset are of the actor 'weights'; actor is 'greedy'")
-        if self.switch == "steps" and (self.target, self.actor) != ("greatest", "greedy"):
+        by_steps = self.switch == "steps"
+        if by_steps and (self.target, self.actor) != ("greatest", "greedy"):
             raise ValueError("switch 'steps' is Q-learning: expected target 'greatest', 'greedy'")
+        if by_steps and self.bonus == "freedman":
+            raise ValueError("bonus is 'freedman' with switch 'steps'; expected another one")
+        if self.minor != 1.0 and not (by_steps and self.bonus == "bernstein"):
+            raise ValueError("minor is of the bonus 'bernstein' with switch 'steps' alone")
         if self.target == "policy" and self.actor == "greedy":
             raise ValueError("target 'policy' needs the actor 'weights'; actor is 'greedy'")
         step = theory_step(self, world, episodes) if self.step is None else self.step
@@ -112,6 +120,7 @@ class Settings:
             target=TARGETS[self.target],
             bonus=BONUSES[self.bonus],
             scale=check_range(self.scale, "scale", 0.0, 1e150),
+            minor=check_range(self.minor, "minor", 0.0, 1e150),
             logarithm=logarithm(world, episodes, self.confidence),
             ridge=check_range(self.ridge, "ridge", 0.0, 1e150),
             monotone=bool(self.monotone),

@@ -1,27 +1,41 @@
 """Runs of actor-critics: reproducible, resumable, the same with many seeds at once."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 from actor_critic_reference import random_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lsvi_reference import random_model
 
 from rltheory.analysis.rates import fit_rate
-from rltheory.linear_mdp.actor_critic.baselines import optimistic_npg, q_learning_ucb, ucbvi
+from rltheory.linear_mdp.actor_critic import pieces, runs
+from rltheory.linear_mdp.actor_critic.baselines import (
+    optimistic_npg,
+    q_learning_ucb,
+    q_learning_ucb_b,
+    ucbvi,
+)
 from rltheory.linear_mdp.actor_critic.douhua import douhua
+from rltheory.linear_mdp.actor_critic.linear_nora import linear_nora
 from rltheory.linear_mdp.actor_critic.nora import nora
 from rltheory.linear_mdp.actor_critic.power import power_statement
 from rltheory.linear_mdp.actor_critic.runs import ActorCriticRun, run_actor_critic
 from rltheory.linear_mdp.actor_critic.settings import Settings
+from rltheory.linear_mdp.offline import collect
 from rltheory.linear_mdp.sweep import sweep_seeds
 from rltheory.tabular import EpisodicMDP
 
 WORLD = random_world(1, sparse=False)
+MODEL = random_model(1, fails=False)
 RUNS: dict[str, Callable[..., ActorCriticRun]] = {
     "NORA": partial(nora, WORLD),
     "NORA, counts": partial(nora, WORLD, switch="counts"),
@@ -29,7 +43,10 @@ RUNS: dict[str, Callable[..., ActorCriticRun]] = {
     "DOUHUA": partial(douhua, WORLD),
     "UCBVI": partial(ucbvi, WORLD),
     "Q-learning": partial(q_learning_ucb, WORLD),
+    "Q-learning, Bernstein": partial(q_learning_ucb_b, WORLD, minor=1e-3),
     "NPG": partial(optimistic_npg, WORLD),
+    "linear NORA": partial(linear_nora, MODEL),
+    "hybrid linear NORA": partial(linear_nora, MODEL, offline=collect(MODEL, episodes=9, seed=0)),
 }
 
 
@@ -60,6 +77,64 @@ def test_a_run_goes_on_from_its_file_to_the_same_bits(name: str, tmp_path: Path)
     same(whole, run(episodes=4500, seed=7, save=file))
     with pytest.raises(ValueError, match="a run of another model, algorithm or setting"):
         run(episodes=4500, seed=8, save=file)
+
+
+class Breaking:
+    """A function that works so many times, and is then interrupted before or after its work."""
+
+    def __init__(self, function: Callable[..., Any], left: int, late: bool) -> None:
+        self.function, self.left, self.late = function, left, late
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        self.left -= 1
+        if self.left < 0 and not self.late:
+            raise Interrupted
+        result = self.function(*given, **named)
+        if self.left < 0:
+            raise Interrupted
+        return result
+
+
+PLACES: dict[str, Any] = {
+    "play": runs,
+    "stretch": import_module("rltheory.linear_mdp.actor_critic.linear_nora"),
+    "savez": np,
+}
+"""What is interrupted: compiled code of either loop, the writing of the file."""
+
+
+@settings(max_examples=25)
+@given(
+    st.sampled_from(list(RUNS)),
+    st.integers(1, 1000),
+    st.lists(
+        st.tuples(st.sampled_from([*PLACES, "progress"]), st.integers(0, 6), st.booleans()),
+        max_size=4,
+    ),
+)
+def test_a_run_interrupted_anywhere_ends_in_the_same_bits(
+    name: str, episodes: int, stops: list[tuple[str, int, bool]]
+) -> None:
+    run = partial(RUNS[name], episodes=episodes, seed=3)
+    with TemporaryDirectory() as folder, mock.patch.object(pieces, "PIECE", pieces.BLOCK):
+        save = Path(folder) / "run.npz"
+        for place, left, late in stops:
+            with suppress(Interrupted):
+                if place == "progress":
+                    run(save=save, progress=Breaking(lambda episode, lost: None, left, late))
+                    continue
+                broken = Breaking(getattr(PLACES[place], place), left, late)
+                with mock.patch.object(PLACES[place], place, broken):
+                    run(save=save)
+        same(run(save=save), run())
+        assert [path.name for path in Path(folder).iterdir()] == ["run.npz"]
+
+
+@pytest.mark.parametrize("name", ["NORA", "linear NORA"])
+def test_a_run_reports_its_episodes_and_what_the_last_one_lost(name: str) -> None:
+    told: list[tuple[int, float]] = []
+    run = RUNS[name](episodes=4500, seed=7, progress=lambda *news: told.append(news))
+    assert told == [(k, run.suboptimality[k - 1]) for k in (4096, 4500)]
 
 
 def test_a_file_that_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -188,6 +263,9 @@ def test_runs_refuse(change: dict[str, Any], error: type[Exception], message: st
         ({"target": "worst"}, "target is 'worst'"),
         ({"actor": "random"}, "actor is 'random'"),
         ({"ridge": -0.5}, "ridge is -0.5"),
+        ({"switch": "steps", "bonus": "freedman"}, "bonus is 'freedman' with switch 'steps'"),
+        ({"minor": 0.5}, "minor is of the bonus 'bernstein' with switch 'steps' alone"),
+        ({"minor": 0.5, "switch": "steps"}, "minor is of the bonus 'bernstein'"),
     ],
 )
 def test_settings_refuse(keywords: dict[str, Any], message: str) -> None:
