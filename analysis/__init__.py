@@ -52,6 +52,10 @@ if TYPE_CHECKING:
     from rltheory.analysis.estimators.weights import grpo as grpo
     from rltheory.analysis.estimators.whitening import whitened_moments as whitened_moments
     from rltheory.analysis.rates import fit_rate as fit_rate
+    from rltheory.analysis.sweeps.engine import grid as grid
+    from rltheory.analysis.sweeps.engine import sweep as sweep
+    from rltheory.analysis.sweeps.table import SweepTable as SweepTable
+    from rltheory.analysis.sweeps.table import read_table as read_table
 
 _HOME = {
     "Certificate": "estimators.dynamics",
@@ -70,6 +74,7 @@ _HOME = {
     "Parametrisation": "estimators.parametrisations",
     "SNRStep": "estimators.step_rules",
     "SamplingModel": "estimators.sampling_model",
+    "SweepTable": "sweeps.table",
     "Tabular": "estimators.parametrisations",
     "baseline_excess": "estimators.baselines",
     "clip": "estimators.gates",
@@ -83,17 +88,20 @@ _HOME = {
     "expected_gain": "estimators.dynamics",
     "fit_rate": "rates",
     "global_baseline": "estimators.baselines",
+    "grid": "sweeps.engine",
     "grpo": "estimators.weights",
     "guaranteed_gain": "estimators.steps",
     "learn": "estimators.learning",
     "oblr_po": "estimators.learning",
     "optimal_baseline": "estimators.baselines",
     "optimal_baselines": "estimators.baselines",
+    "read_table": "sweeps.table",
     "smoothness": "estimators.smoothness",
     "snr_learning_rate": "estimators.steps",
     "soft_gate": "estimators.gates",
     "softmax_bandit": "estimators.sampling_model",
     "stopped_clip": "estimators.gates",
+    "sweep": "sweeps.engine",
     "token_tree": "estimators.trees",
     "whitened_moments": "estimators.whitening",
 }

@@ -1,4 +1,8 @@
-"""The same run with many seeds, on all cores: compiled code leaves the interpreter's lock alone."""
+"""The same run with many seeds, on all cores: compiled code leaves the interpreter's lock alone.
+
+For whole runs with their arrays, an archive per seed. Where a few numbers per run are wanted, over
+any grid of settings, in processes or on a cluster, `rltheory.analysis.sweep` makes a table.
+"""
 
 from __future__ import annotations
 
