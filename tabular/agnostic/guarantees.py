@@ -94,6 +94,63 @@ def bernstein_deviation(
     return sqrt(2.0 * weight * logarithm / repetitions) + weight * logarithm / (3.0 * repetitions)
 
 
+@dataclass(frozen=True)
+class EmulatorNumbers:
+    """What `policy_emulator` is called with, and the error of values that it then keeps to."""
+
+    accuracy: float
+    observations: int
+    draws: int
+    rollouts: int
+    error: float
+
+
+def emulator_numbers(
+    policies: int,
+    *,
+    horizon: int,
+    states: int,
+    actions: int,
+    emitted: int,
+    separation: float,
+    confidence: float,
+) -> EmulatorNumbers:
+    """Return numbers at which `policy_emulator` errs on no policy by more than `error`.
+
+    For a class of P policies of latent states, returns in [0, 1], the mean emission as reset, and
+    latent states which at every step differ by `separation` D > 0 for some policy and first action,
+    or not at all; emitted: X observations of a step. With accuracy a = 3 D / 5, and delta a third
+    each for
+    - observations: all S states are among them, as H S (1 - 1 / S)^n <= delta / 3;
+    - draws: means are within t = a / (4 H), at H n A pairs and at the start, for P policies;
+    - rollouts: tests are within u = a / 4, each decoded observation meeting S - 1 of them, each
+      emulator state S (S - 1) / 2 + 2.
+    Emulated values are then wrong by H t = a / 4 at most in a layer, so that states of one block
+    are within a of its centre and others are not, tests decide right, and none is failed; with the
+    start the error is (H + 1) t. Source: derived here, by Hoeffding's inequality.
+    Raises ValueError naming the argument that does not fit.
+    """
+    _check_goal(policies, 1.0, confidence)
+    check_range(separation, "separation", 2.0**-20, 1.0)
+    for name, number in (("horizon", horizon), ("states", states), ("actions", actions)):
+        check_positive_integer(number, name)
+    check_positive_integer(emitted, "emitted")
+    share = (1.0 - confidence) / 3.0
+    accuracy = 0.6 * separation
+    count = 1 if states == 1 else ceil(log(horizon * states / share) / -log(1.0 - 1.0 / states))
+    means = 2.0 * policies * (horizon * count * actions + 1)
+    t = accuracy / (4.0 * horizon)
+    decoded = emitted * (states - 1)
+    tests = horizon * (actions * decoded + count * (states * (states - 1) // 2 + 2)) + decoded
+    return EmulatorNumbers(
+        accuracy=accuracy,
+        observations=count,
+        draws=ceil(log(means / share) / (2.0 * t**2)),
+        rollouts=ceil(8.0 * log(2.0 * tests / share) / accuracy**2),
+        error=(horizon + 1) * t,
+    )
+
+
 def clopper_pearson(failures: int, runs: int, *, confidence: float = 0.99) -> Bounds:
     """Return the exact interval of a probability after `failures` in `runs` independent runs.
 
