@@ -11,8 +11,6 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeVar
 
-import joblib
-
 from rltheory.analysis.arrays import check_positive_integer
 
 Run = TypeVar("Run")
@@ -34,6 +32,9 @@ def sweep_seeds(
 
     Raises ValueError or TypeError naming what does not fit, and what a run raises.
     """
+    # Loaded where it is needed: it takes long, and most of what is done here is a single run.
+    import joblib
+
     if not callable(run):
         raise TypeError(f"run is {run!r:.80}; expected a function of seed")
     if not isinstance(seeds, Iterable):

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import spsolve
 
 from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.bounds import Bounds, rounding_error
@@ -121,6 +120,9 @@ def rational_policy_value(mdp: DiscountedMDP, policy: FloatArray) -> FractionArr
 def _solve(kernel: Any, right: FloatArray, discount: float) -> FloatArray:
     n = len(right)
     if sparse.issparse(kernel):
+        # Loaded where it is needed: dense models do without.
+        from scipy.sparse.linalg import spsolve
+
         return np.asarray(spsolve(sparse.csc_array(sparse.eye_array(n) - discount * kernel), right))
     return np.asarray(np.linalg.solve(np.eye(n) - discount * kernel, right))
 

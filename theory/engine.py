@@ -9,11 +9,9 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from os import PathLike
 
-import joblib
 import numpy as np
 
 from rltheory.theory import registry
@@ -200,6 +198,11 @@ def _run(
     theorems: list[Theorem], budget: str, seed: int, stamps: dict[str, str], jobs: int | None
 ) -> Iterator[Result]:
     """Yield results as they come, from this process for a few theorems, else from workers."""
+    # Loaded where they are needed: records are read more often than run.
+    from concurrent.futures.process import BrokenProcessPool
+
+    import joblib
+
     count = joblib.cpu_count() if jobs is None else jobs
     if count < 1:
         raise ValueError(f"jobs is {jobs}; expected an integer of at least 1")

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any, get_args
 from xml.etree import ElementTree
 
-import jinja2
-import latex2mathml.converter
 from markupsafe import Markup, escape
 
 from rltheory.analysis.files import prepare, write_lines
@@ -82,6 +80,8 @@ def render(
     theorems: Sequence[Theorem], results: Mapping[str, Result], figures: Sequence["Picture"] = ()
 ) -> str:
     """Return the page for these theorems and what is known of them, by id."""
+    import jinja2
+
     entries = [_entry(theorem, results.get(theorem.id)) for theorem in theorems]
     shown = [results[theorem.id] for theorem in theorems if theorem.id in results]
     environment = jinja2.Environment(
@@ -260,6 +260,8 @@ def _words(text: str) -> Markup:
 
 def _mathml(source: str, *, display: bool) -> Markup:
     """Return a formula as MathML, or its source where the converter fails or leaves commands."""
+    import latex2mathml.converter
+
     try:
         markup = latex2mathml.converter.convert(
             source.replace(r"\operatorname*", r"\operatorname"),

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from rltheory.analysis.arrays import check_positive_integer, check_range
 from rltheory.linear_mdp.function_classes.completeness import residuals
@@ -196,6 +195,9 @@ def _distinct(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def _matching(large: NDArray[np.bool_]) -> int:
+    # Loaded where it is needed: it brings SciPy's linear algebra.
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
     graph = sparse.csr_array(large.astype(np.int8))
     return int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum())
 
