@@ -5,9 +5,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 
-from rltheory.analysis import plotting
+from rltheory.analysis import grid, plotting, sweep
 from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.rates import fit_rate
 from rltheory.linear_mdp import load
@@ -108,28 +107,27 @@ def draw(scale: str, seed: int) -> Drawing:
     total = settings["fixed"]
     counts = {name: settings["rivals" if name in RIVALS else "seeds"] for name in LEARNERS}
     grids = {panel: settings.get(panel, settings["episodes"]) for panel in PANELS}
-    tasks = [
-        (panel, name, x, k)
+    cases = [
+        case
         for panel in PANELS
         for name in LEARNERS
-        for x in grids[panel]
-        for k in range(counts[name])
+        for case in grid(panel=[panel], name=[name], x=grids[panel], k=range(counts[name]))
     ]
 
-    def one(panel: str, name: str, x: int, k: int) -> float:
+    def one(panel: str, name: str, x: int, k: int) -> dict[str, float]:
         # The algorithms meet the same instances.
         episodes = total if panel in settings else x
         instance_seed = int(np.random.default_rng([seed, k]).integers(2**31))
         instance = PANELS[panel].make(x, episodes, instance_seed)
-        return LEARNERS[name](instance, episodes, np.random.default_rng([seed, k, x]))
+        rng = np.random.default_rng([seed, k, x])
+        return {"regret": LEARNERS[name](instance, episodes, rng)}
 
-    found = iter(Parallel(n_jobs=-1, prefer="threads")(delayed(one)(*task) for task in tasks))
+    table = sweep(one, cases, backend="threads", progress=False)
     rows: list[dict[str, Any]] = []
     for panel in PANELS:
-        grid = grids[panel]
         for name in LEARNERS:
-            regret = np.array([[next(found) for _ in range(counts[name])] for _ in grid]).T
-            rows += _rows(panel, name, grid, regret, seed)
+            regret = table.column("regret", panel=panel, name=name).reshape(-1, counts[name]).T
+            rows += _rows(panel, name, grids[panel], regret, seed)
     figure, axes = plotting.panels(3, 3, width=plotting.PAGE, height=7.2)
     shown = axes.ravel()
     for axis, (panel, kind) in zip(shown, PANELS.items(), strict=False):
@@ -146,12 +144,12 @@ def draw(scale: str, seed: int) -> Drawing:
 
 
 def _rows(
-    panel: str, name: str, grid: list[int], regret: FloatArray, seed: int
+    panel: str, name: str, values: list[int], regret: FloatArray, seed: int
 ) -> list[dict[str, Any]]:
-    x = np.array(grid, dtype=np.float64)
+    x = np.array(values, dtype=np.float64)
     rate = fit_rate(x, regret, seed=seed)
     # The upper half of the range, where the start weighs less.
-    last = max(2, -(-len(grid) // 2))
+    last = max(2, -(-len(values) // 2))
     late = fit_rate(x[-last:], regret[:, -last:], seed=seed)
     needed = power_statement(x, regret, error=ERROR) if len(regret) >= 3 else None
     low, high = np.quantile(regret, [0.1, 0.9], axis=0)
@@ -172,7 +170,7 @@ def _rows(
             "seeds": len(regret),
             "seeds_needed": None if needed is None else needed.seeds,
         }
-        for j, at in enumerate(grid)
+        for j, at in enumerate(values)
     ]
 
 
@@ -229,13 +227,13 @@ FIGURE = Figure(
     "slowly than T^(1/2). In a to d no policy loses more than in proportion to the gap, so that no "
     "regret grows faster either, not even the uniform policy's: what is learnt is seen in how far "
     "a curve is below that one. In e the gap lies behind a lock, and a learner that does not "
-    "explore is linear. (f, g) The same locks and random linear MDPs for all T: the bound "
-    "T^(1/2) is not reached when gaps stay. (h) The needle over the number of actions, (i) the "
-    "chain over its steps, at the same number of episodes and with their hardest gaps; lower "
-    "bounds grow as |A|^(1/2) and H^(3/2), NORA's bound as H^(5/2). A uniform policy misses the "
-    "better action with probability 1 - 1/|A|, which adds to the exponent of few actions. An "
-    "exponent above the bound's, over so few episodes, tells of a curve that has not bent yet, as "
-    "bounds have constants.",
+    "explore is linear. (f, g) The same locks and random linear MDPs for all T: the bound T^(1/2) "
+    "is not reached when gaps stay. (h) The needle over the number of actions, (i) the chain over "
+    "its steps, at the same number of episodes and with their hardest gaps; lower bounds grow as "
+    "|A|^(1/2) and H^(3/2), NORA's bound as H^(5/2). A uniform policy misses the better action "
+    "with probability 1 - 1/|A|, which adds to the exponent of few actions. An exponent above the "
+    "bound's, over so few episodes, tells of a curve that has not bent yet, as bounds have "
+    "constants.",
     source="Tan, Fan and Wei (2025), by its abstract; Domingues, Menard, Kaufmann and Valko "
     "(2021); Jaksch, Ortner and Auer (2010); Zhou, Gu and Szepesvari (2021)",
     draw=draw,
