@@ -1,4 +1,4 @@
-"""Exact MDPs from and for other libraries: Gymnasium toy-text, QuantEcon, pymdptoolbox."""
+"""Exact MDPs from and for other solvers of them: QuantEcon and pymdptoolbox."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,41 +9,6 @@ from scipy import sparse
 
 from rltheory.analysis.arrays import FloatArray, as_float_array
 from rltheory.tabular.mdp import DiscountedMDP
-
-
-def from_gymnasium(env: Any, *, discount: float = 0.99) -> DiscountedMDP:
-    """Build the exact MDP of a Gymnasium environment with a transition table `P`.
-
-    An episode's end is explicit: transitions flagged as terminated lead to one added state, the
-    last, which absorbs at reward 0; states 0 to n - 1 keep their numbers. The initial
-    distribution is the environment's own where it has one. Returns a sparse DiscountedMDP.
-    Raises TypeError if the environment has no table, as most outside toy-text.
-    """
-    model = getattr(env, "unwrapped", env)
-    table = getattr(model, "P", None)
-    if table is None:
-        raise TypeError(
-            f"env is {env!r}, which has no transition table `P`; "
-            "expected a toy-text environment such as FrozenLake-v1, CliffWalking-v1 or Taxi-v4"
-        )
-    states, actions = len(table), len(table[0])
-    end = states
-    rewards = np.zeros((states + 1, actions))
-    entries = [(end * actions + a, end, 1.0) for a in range(actions)]
-    for s, a in np.ndindex(states, actions):
-        for probability, following, reward, terminated in table[s][a]:
-            rewards[s, a] += probability * reward
-            entries.append((s * actions + a, end if terminated else following, probability))
-    rows, columns, weights = zip(*entries, strict=True)
-    shape = ((states + 1) * actions, states + 1)
-    # Repeated entries of one successor are summed by the conversion.
-    kernel = sparse.csr_array(sparse.coo_array((weights, (rows, columns)), shape=shape))
-    kernel.eliminate_zeros()
-    initial: Any = getattr(model, "initial_state_distrib", None)
-    if initial is not None:
-        initial = np.append(np.asarray(initial, dtype=np.float64), 0.0)
-        initial = initial / initial.sum()
-    return DiscountedMDP(kernel, rewards, discount, initial)
 
 
 def from_quantecon(problem: Any) -> DiscountedMDP:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rltheory.analysis.arrays import check_range
 from rltheory.tabular import generators
-from rltheory.tabular.interop import from_gymnasium
+from rltheory.tabular.gymnasium_tables import from_gymnasium
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 
 

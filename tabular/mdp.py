@@ -162,9 +162,9 @@ class DiscountedMDP:
     def from_gymnasium(env: Any, *, discount: float = 0.99) -> DiscountedMDP:
         """Build the exact MDP of a Gymnasium toy-text environment (one that offers `env.P`).
 
-        See `rltheory.tabular.interop.from_gymnasium`.
+        See `rltheory.tabular.gymnasium_tables.from_gymnasium`.
         """
-        from rltheory.tabular.interop import from_gymnasium
+        from rltheory.tabular.gymnasium_tables import from_gymnasium
 
         return from_gymnasium(env, discount=discount)
 

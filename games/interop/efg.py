@@ -3,7 +3,7 @@
 Source: Gambit's documentation, "The extensive game (.efg) file format".
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -47,15 +47,15 @@ def write_efg(game: ExtensiveGame | EfgFile, path: str | Path) -> None:
         stream.write(text.encode())
 
 
-def format_efg(game: ExtensiveGame | EfgFile) -> str:
-    """Return the text of an `.efg` file; numbers are written as exact fractions.
+def format_efg(game: ExtensiveGame | EfgFile, *, number: Callable[[Fraction], str] = str) -> str:
+    """Return the text of an `.efg` file; numbers are written by `number`, as exact fractions.
 
     Raises ValueError for a game without a tree, as factored games are.
     """
     file = game if isinstance(game, EfgFile) else efg_file(game)
     names = " ".join(quote(player) for player in file.players)
     lines = [f"EFG 2 R {quote(file.title)} {{ {names} }}", quote(file.comment), ""]
-    lines += [_line(file, node) for node in file.nodes]
+    lines += [_line(file, node, number) for node in file.nodes]
     return "\n".join(lines) + "\n"
 
 
@@ -231,26 +231,26 @@ class _Reader:
         return known
 
 
-def _line(file: EfgFile, node: EfgNode) -> str:
+def _line(file: EfgFile, node: EfgNode, number: Callable[[Fraction], str]) -> str:
     words = ["t", quote(node.name)]
     if node.infoset is not None:
         infoset = file.infosets[node.infoset]
         words[0] = "p" if infoset.player else "c"
         words += [str(infoset.player)] if infoset.player else []
-        words += [str(infoset.number), quote(infoset.name), _moves(infoset)]
+        words += [str(infoset.number), quote(infoset.name), _moves(infoset, number)]
     if node.outcome is None:
         return " ".join([*words, "0"])
     outcome = file.outcomes[node.outcome]
-    paid = f"{{ {format_payoffs(outcome.payoffs)} }}"
+    paid = f"{{ {format_payoffs(outcome.payoffs, number)} }}"
     return " ".join([*words, str(outcome.number), quote(outcome.name), paid])
 
 
-def _moves(infoset: EfgInfoset) -> str:
+def _moves(infoset: EfgInfoset, number: Callable[[Fraction], str] = str) -> str:
     if infoset.probabilities is None:
         words = [quote(action) for action in infoset.actions]
     else:
         pairs = zip(infoset.actions, infoset.probabilities, strict=True)
-        words = [f"{quote(action)} {probability}" for action, probability in pairs]
+        words = [f"{quote(action)} {number(probability)}" for action, probability in pairs]
     return "{ " + " ".join(words) + " }"
 
 

@@ -7,7 +7,7 @@ Source: Gambit's documentation, "Game representation formats".
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -144,9 +144,9 @@ def read_payoffs(tokens: Tokens, players: int) -> tuple[Fraction, ...]:
     return tuple(payoffs)
 
 
-def format_payoffs(payoffs: Sequence[Fraction]) -> str:
+def format_payoffs(payoffs: Sequence[Fraction], number: Callable[[Fraction], str] = str) -> str:
     """Return payoffs as they stand within braces."""
-    return ", ".join(str(x) for x in payoffs)
+    return ", ".join(map(number, payoffs))
 
 
 def quote(label: str) -> str:

@@ -1,8 +1,9 @@
-"""Games of OpenSpiel as `ExtensiveGame`: any finite one that names its information states.
+"""Games of OpenSpiel as `ExtensiveGame`, any finite one that names its states; and the way back.
 
 OpenSpiel's bindings walk the game once, depth first; simultaneous moves become moves one after
 another that the later players do not see, by OpenSpiel's own conversion. Information sets keep
-OpenSpiel's strings as labels, actions OpenSpiel's names.
+OpenSpiel's strings as labels, actions OpenSpiel's names. Back they go as the text of an `.efg`
+file, which OpenSpiel reads, and games in normal form as arrays.
 Source: Lanctot et al., "OpenSpiel: A Framework for Reinforcement Learning in Games" (2019).
 """
 
@@ -12,7 +13,9 @@ from typing import Any
 from rltheory.analysis.arrays import check_positive_integer
 from rltheory.games.forms.extensive import ExtensiveGame, from_tree
 from rltheory.games.forms.tree import TreeBuilder
+from rltheory.games.interop.efg import format_efg
 from rltheory.games.interop.gambit_tokens import unique_labels
+from rltheory.games.normal_form.matrix_game import MatrixGame
 
 
 def from_openspiel(game: Any, *, largest: int = 5_000_000) -> ExtensiveGame:
@@ -58,6 +61,34 @@ def from_openspiel(game: Any, *, largest: int = 5_000_000) -> ExtensiveGame:
             node = builder.decision(parent, probability, player, information, names)
         stack.extend((node, chance, state.child(action)) for action, chance in reversed(moves))
     return from_tree(builder.finish(), str(source))
+
+
+def to_openspiel(game: ExtensiveGame | MatrixGame) -> Any:
+    """Return a game as a `pyspiel.Game`, for OpenSpiel's own algorithms.
+
+    A MatrixGame becomes OpenSpiel's matrix game, or tensor game unless there are two players, its
+    actions named 1, 2, ...; an ExtensiveGame its `efg_game`, with the same actions and payoffs, and
+    information states called player-player-number-label. `from_openspiel` gives the same tree back.
+
+    Raises ImportError without OpenSpiel; ValueError for a game without a tree, as factored games
+    are, or one that OpenSpiel refuses; TypeError for anything else.
+    """
+    pyspiel = _pyspiel()
+    if isinstance(game, MatrixGame):
+        names = [[str(a + 1) for a in range(count)] for count in game.actions]
+        if game.players == 2:
+            return pyspiel.create_matrix_game("game", "game", *names, *game.payoffs.tolist())
+        flat = game.payoffs.reshape(game.players, -1).tolist()
+        return pyspiel.create_tensor_game("game", "game", names, flat)
+    if not isinstance(game, ExtensiveGame):
+        raise TypeError(f"game is {game!r:.80}; expected an ExtensiveGame or a MatrixGame")
+    # OpenSpiel reads no long fractions; a float's shortest decimals are read as that float.
+    text = format_efg(game, number=lambda exact: repr(float(exact)))
+    try:
+        return pyspiel.load_efg_game(text)
+    except pyspiel.SpielError as error:
+        first = str(error).partition("\n")[0]
+        raise ValueError(f"game {game.name} cannot be read by OpenSpiel: {first}") from None
 
 
 def _pyspiel() -> Any:
