@@ -18,6 +18,7 @@ COMMANDS = {
     "falsify": ("verify", "search for a counterexample to one theorem"),
     "replay": ("verify", "evaluate a kept instance again, to the same bits"),
     "solve": ("solve", "solve a model: values, policy and certified bounds"),
+    "sweep": ("sweep", "run an experiment over a grid of settings, on cores or a cluster"),
     "figures": ("figures", "draw figures with their data"),
     "report": ("report", "write one HTML page of verdicts and figures"),
     "reproduce": ("reproduce", "verify everything, draw every figure, write the report"),
@@ -99,10 +100,13 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 
 def _one_line(error: Exception) -> str:
+    """Return what an error says, and its notes, but for those of many lines, as tracebacks are."""
+    words = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
-        return f"{where}{error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+        words = f"{where}{error.strerror}"
+    notes = [note for note in getattr(error, "__notes__", ()) if "\n" not in note.strip()]
+    return "; ".join([words, *notes])
 
 
 if __name__ == "__main__":
