@@ -1,4 +1,4 @@
-"""Records on learning over a class: they hold, their twins fall, parts agree with solvers."""
+"""What the records on learning over a class compute with, against learners and draws."""
 
 from fractions import Fraction
 
@@ -9,36 +9,13 @@ from rltheory.tabular.agnostic import Generative, PolicyClass, class_values
 from rltheory.tabular.agnostic.petals import petal_process
 from rltheory.tabular.agnostic.trees import grow
 from rltheory.tabular.mdp import EpisodicMDP
-from rltheory.theory.engine import examine, falsify
 from rltheory.theory.records import (
     agnostic_learning,
     agnostic_petals,
-    agnostic_processes,
-    agnostic_weights,
 )
 from rltheory.theory.tape import Tape
 
 SEEDS = pytest.mark.parametrize("seed", range(8))
-MODULES = (agnostic_learning, agnostic_weights, agnostic_petals, agnostic_processes)
-RECORDS = pytest.mark.parametrize(
-    "theorem",
-    [theorem for module in MODULES for theorem in module.THEOREMS],
-    ids=lambda theorem: theorem.id,
-)
-
-
-@RECORDS
-def test_engine_says_that_it_holds(theorem):
-    result = examine(theorem, "quick", seed=1)
-    assert result.verdict in ("holds (exact)", "holds (certified bound)"), result.reason
-    assert result.control_refuted
-
-
-@pytest.mark.slow
-@RECORDS
-@pytest.mark.parametrize("role", ["sign", "constant"])
-def test_mutations_fall(theorem, role):
-    assert falsify(theorem, role=role, budget="standard")[0]
 
 
 @SEEDS

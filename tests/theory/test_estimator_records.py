@@ -21,7 +21,7 @@ from rltheory.analysis.estimators.weights import (
     VALUE,
     grpo,
 )
-from rltheory.theory import balls, falsify, theorems
+from rltheory.theory import balls, theorems
 from rltheory.theory import estimator_instances as models
 from rltheory.theory.records import (
     pg_baselines,
@@ -33,7 +33,6 @@ from rltheory.theory.records import (
 from rltheory.theory.tape import Tape
 
 SEEDS = range(8)
-RECORDS = [t for t in theorems() if t.id.startswith(("oblr/", "estimators/"))]
 RATIONAL = [REINFORCE, MEAN, LEAVE_ONE_OUT, VALUE, OPTIMAL, OBLR, OWN_OPTIMAL]
 
 
@@ -194,15 +193,10 @@ def test_the_tree_of_the_counterexamples_is_what_their_texts_say():
     ]
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.id)
-def test_controls_fall(record):
-    refuted, attempt = falsify(record, role="control", budget="standard")
-    assert refuted, f"{record.control.name} survives {attempt.instances} instances"
-
-
 def test_there_are_records_on_every_claim_of_the_abstract():
-    assert len(RECORDS) >= 40
-    assert {record.id for record in RECORDS} >= {
+    found = {t.id for t in theorems() if t.id.startswith(("oblr/", "estimators/"))}
+    assert len(found) >= 40
+    assert found >= {
         "oblr/unbiased",
         "oblr/variance-of-a-batch",
         "oblr/loss-upper-bound",

@@ -1,4 +1,4 @@
-"""Records on linear MDPs: controls fall, parts agree with public solvers, bounds are attained."""
+"""What the records on linear MDPs compute with, against public solvers; bounds are attained."""
 
 from fractions import Fraction
 
@@ -11,7 +11,6 @@ from rltheory.linear_mdp.mdp import RobustLinearMDP
 from rltheory.linear_mdp.planning import plan
 from rltheory.tabular.uncertainty import KullbackLeibler, TotalVariation
 from rltheory.theory import linear_instances
-from rltheory.theory.engine import examine, falsify
 from rltheory.theory.exact import fractions
 from rltheory.theory.records import (
     linear_adversary,
@@ -25,35 +24,11 @@ from rltheory.theory.records import (
 from rltheory.theory.records.linear_designs import Design
 from rltheory.theory.tape import Tape
 
-MODULES = (
-    linear_models,
-    linear_designs,
-    linear_bonuses,
-    linear_duals,
-    linear_adversary,
-    linear_robustness,
-    linear_learning,
-)
-THEOREMS = [theorem for module in MODULES for theorem in module.THEOREMS]
 SEEDS = pytest.mark.parametrize("seed", range(12))
 
 
 def tape(seed):
     return Tape(seed=(seed, 11))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("theorem", THEOREMS, ids=lambda theorem: theorem.id)
-def test_engine_says_that_it_holds(theorem):
-    result = examine(theorem, "quick", seed=0)
-    assert result.holds, result.reason
-    assert result.control_refuted
-
-
-@pytest.mark.parametrize("theorem", THEOREMS, ids=lambda theorem: theorem.id)
-def test_controls_fall(theorem):
-    refuted, attempt = falsify(theorem, role="control", budget="quick")
-    assert refuted, attempt
 
 
 @SEEDS

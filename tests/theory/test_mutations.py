@@ -1,4 +1,4 @@
-"""Turning the sign or the constant of any theorem makes the engine refute it."""
+"""The engine refutes the control of every theorem, and the theorem with sign or constant turned."""
 
 from fractions import Fraction
 
@@ -19,23 +19,26 @@ EXAMPLES = [
 ]
 
 
+LONGER = {
+    ("estimators/softmax-smoothness", "constant"),
+    ("learning/optimistic-gradient-is-fast", "constant"),
+}
+"""The variants that fall at the standard budget only."""
+
+
 def cases(records):
     return [
-        pytest.param(record, name, id=f"{record.id}-{name}")
+        pytest.param(record, role, id=f"{record.id}-{role}")
         for record in records
-        for name in ("sign", "constant")
+        for role in ("control", "sign", "constant")
     ]
 
 
-@pytest.mark.parametrize(("record", "mutation"), cases(theorems()))
-def test_every_registered_theorem_is_refuted_when_turned(record, mutation):
-    refuted, attempt = falsify(record, role=mutation, budget="standard")
-    assert refuted, f"{record.id} survives its {mutation} turned on {attempt.instances} instances"
-
-
-@pytest.mark.parametrize(("record", "mutation"), cases(EXAMPLES))
-def test_examples_are_refuted_when_turned(record, mutation):
-    assert falsify(record, role=mutation, budget="quick")[0]
+@pytest.mark.parametrize(("record", "role"), cases([*theorems(), *EXAMPLES]))
+def test_false_variants_fall(record, role):
+    budget = "standard" if (record.id, role) in LONGER else "quick"
+    refuted, attempt = falsify(record, role=role, budget=budget)
+    assert refuted, f"the {role} of {record.id} survives {attempt.instances} instances"
 
 
 def test_what_is_turned():

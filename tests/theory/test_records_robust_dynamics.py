@@ -16,7 +16,6 @@ from rltheory.tabular.uncertainty import (
 )
 from rltheory.theory import balls
 from rltheory.theory.balls import precise
-from rltheory.theory.engine import falsify
 from rltheory.theory.records import (
     robust_divergence_operator,
     robust_entropic,
@@ -25,23 +24,6 @@ from rltheory.theory.records import (
     robust_small_radius,
 )
 from rltheory.theory.tape import Tape
-
-MODULES = (
-    robust_entropic,
-    robust_small_radius,
-    robust_iteration,
-    robust_divergence_operator,
-    robust_penalised,
-)
-THEOREMS = [theorem for module in MODULES for theorem in module.THEOREMS]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("theorem", THEOREMS, ids=lambda theorem: theorem.id)
-def test_no_counterexample_is_found_at_length(theorem):
-    refuted, attempt = falsify(theorem, budget="deep", seed=3)
-    assert not refuted
-    assert not attempt.inconclusive
 
 
 @pytest.mark.parametrize("seed", range(6))
