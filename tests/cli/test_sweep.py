@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import doc_pages
 import numpy as np
 import pytest
 import sweep_runs
@@ -547,15 +549,18 @@ sys.stdin.read()
 
 
 @pytest.mark.slow
-def test_on_a_ray_cluster_that_runs(config, tmp_path):
+def test_on_a_ray_cluster_that_runs(config, tmp_path, monkeypatch):
     pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    # A cluster of newer versions is for those who have its token; here one made for this test.
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     path = config('experiment = "planning"\n[fixed]\nmodel = "chain"\n[grid]\nstates = "3:7"\n')
     here = swept(path)
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"},
         text=True,
     ) as holder:
         said = iter(holder.stdout.readline, "")
@@ -564,3 +569,32 @@ def test_on_a_ray_cluster_that_runs(config, tmp_path):
         assert command(tmp_path, *there).wait(300) == 0, (tmp_path / "err").read_text()
         holder.communicate(timeout=60)
     assert read_table(tmp_path / "ray.parquet") == here
+
+
+def test_what_the_page_shows_is_run(tmp_path, monkeypatch, capsys):
+    """Its files in its commands; those on clusters elsewhere are parsed, as nobody is there."""
+    page = doc_pages.read("sweeps.md")
+    first, _, _ = doc_pages.blocks(page, "python")[0].partition("\ncases = ")
+    (tmp_path / "locks.py").write_text(first)
+    for name, block in zip(("lock", "own"), doc_pages.blocks(page, "toml"), strict=True):
+        (tmp_path / f"{name}.toml").write_text(block)
+    monkeypatch.chdir(tmp_path)
+    lines = [line for block in doc_pages.blocks(page, "console") for line in block.splitlines()]
+    here = [line.split()[1:] for line in lines if "--backend" not in line]
+    assert len(here) == 3
+    for arguments in here:
+        assert main([*arguments, "--backend", "threads"]) == 0
+    said = capsys.readouterr().out
+    assert "cases      12, 0 of them done" in said
+    assert "cases      12, 12 of them now" in said
+    assert "  algorithm nora: " in said
+    table = read_table("lock.parquet")
+    assert len(table) == 12 * 6
+    assert np.array_equal(table.column("seed"), table.column("world_seed"))
+    assert set(read_table("own.parquet").column("length")) == {2, 3}
+    for arguments in (line.split()[1:] for line in lines if "--backend" in line):
+        # All that comes before the cluster is asked.
+        assert main([*arguments, "--dry-run"]) == 0
+    rows = [row for row in page.splitlines() if row.startswith("| `")]
+    named = [row.split("`")[1] for row in rows if row.split("`")[1] in EXPERIMENTS]
+    assert named == list(EXPERIMENTS)
