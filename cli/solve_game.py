@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Container
@@ -15,6 +14,7 @@ import numpy as np
 from rltheory.analysis.arrays import check_range
 from rltheory.analysis.files import replacing, write_lines
 from rltheory.cli.game_answer import Outcome, answer, size, summary
+from rltheory.cli.streams import is_standard_output
 from rltheory.games.exact.certified import certified_exploitability
 from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.normal_form.matrix_game import MatrixGame
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, parameters: dict[str, Any]) -> int:
     Where `--json` is the standard output nothing else is printed there, but to standard error.
     Raises ValueError, TypeError, OSError or ImportError for bad input, before any work.
     """
-    if _is_standard_output(arguments.json):
+    if is_standard_output(arguments.json):
         with contextlib.redirect_stdout(sys.stderr):
             return _run(arguments, parameters)
     return _run(arguments, parameters)
@@ -95,13 +95,6 @@ def _run(arguments: argparse.Namespace, parameters: dict[str, Any]) -> int:
             )
         print(f"arrays in {arguments.out}")
     return int(arguments.tolerance is not None and certified.upper > arguments.tolerance)
-
-
-def _is_standard_output(path: Path | None) -> bool:
-    try:
-        return path is not None and os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
-    except OSError:
-        return False
 
 
 def _read(arguments: argparse.Namespace, parameters: dict[str, Any]) -> ExtensiveGame:

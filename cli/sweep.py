@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import importlib.util
 import json
-import os
 import sys
 import time
 import traceback
@@ -18,6 +17,7 @@ from rltheory.analysis.sweeps.journal import case_key, parse_journal
 from rltheory.analysis.sweeps.table import SUFFIXES, SweepTable
 from rltheory.cli.experiment_runs import keywords
 from rltheory.cli.experiments import EXPERIMENTS
+from rltheory.cli.streams import is_standard_output
 from rltheory.cli.sweep_config import Plan, read_config
 from rltheory.cli.sweep_table import fitted, read_fit, spelt_out
 
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises ValueError, TypeError, OSError or ImportError for bad input, before any work, or with a
     note on the case if a run fails.
     """
-    if _is_standard_output(arguments.json):
+    if is_standard_output(arguments.json):
         with contextlib.redirect_stdout(sys.stderr):
             return _run(arguments)
     return _run(arguments)
@@ -202,7 +202,7 @@ def _check_places(config: Path, journal: Path, place: Path, summary: Path | None
     if place.suffix == ".parquet" and not importlib.util.find_spec("pyarrow"):
         raise ImportError(f"--table {place} needs pyarrow: pip install 'rltheory[tables]'")
     files = {"the file of the sweep": config, "--out": journal, "--table": place}
-    if summary and not _is_standard_output(summary):
+    if summary and not is_standard_output(summary):
         files["--json"] = summary
     seen: dict[Path, str] = {}
     for what, file in files.items():
@@ -276,10 +276,3 @@ def _line(found: dict[str, Any]) -> str:
         f"{group}: {found['slope']:.3f} [{found['lower']:.3f}, {found['upper']:.3f}], "
         f"{found['runs']} runs, {found['points']} points from {found['from']:g} to {found['to']:g}"
     )
-
-
-def _is_standard_output(path: Path | None) -> bool:
-    try:
-        return path is not None and os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
-    except (OSError, ValueError):
-        return False
