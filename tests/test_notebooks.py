@@ -13,9 +13,11 @@ NOTEBOOKS = sorted(FOLDER.glob("*.py"))
 
 def test_there_are_notebooks():
     assert {path.name for path in NOTEBOOKS} >= {
+        "actor_critic.py",
         "agnostic.py",
         "cfr_family.py",
         "linear_mdp.py",
+        "paper_to_theorem.py",
         "policy_gradients.py",
         "psro.py",
     }
