@@ -40,6 +40,8 @@ SCALE = 0.1
 """Of the bonuses."""
 ERROR = 0.1
 """The error in a slope whose detection is spoken of."""
+LEAST = 1e-9
+"""Regret that is taken for none."""
 
 
 class Panel(NamedTuple):
@@ -127,6 +129,8 @@ def draw(scale: str, seed: int) -> Drawing:
     for panel in PANELS:
         for name in LEARNERS:
             regret = table.column("regret", panel=panel, name=name).reshape(-1, counts[name]).T
+            # A run may lose nothing, and logarithms want a number.
+            regret = np.maximum(regret, LEAST)
             rows += _rows(panel, name, grids[panel], regret, seed)
     figure, axes = plotting.panels(3, 3, width=plotting.PAGE, height=7.2)
     shown = axes.ravel()
