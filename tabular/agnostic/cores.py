@@ -6,17 +6,19 @@ importance weights on their data carry. Derived here.
 
 import numpy as np
 
-from rltheory.tabular.agnostic.policy_class import PolicyClass
+from rltheory.tabular.agnostic.policy_class import PolicyClass, check_policy_class
 from rltheory.tabular.agnostic.sunflower import Sunflower
 
 
 def own_core(policies: PolicyClass) -> Sunflower:
     """Return the sunflower of any class with itself as core: (P, 0)."""
+    check_policy_class(policies)
     return Sunflower(policies, np.zeros(policies.table.shape, dtype=bool))
 
 
 def open_loop_core(policies: PolicyClass) -> Sunflower:
     """Return the (A^H, 0)-sunflower of any class: all plans that do not look at the state."""
+    check_policy_class(policies)
     plans = PolicyClass.open_loop(
         horizon=policies.horizon, states=policies.states, actions=policies.actions
     )
@@ -30,6 +32,7 @@ def constant_core(policies: PolicyClass) -> Sunflower:
     All states after the first layer are petals: between two of them there is a single action, which
     one constant policy shares.
     """
+    check_policy_class(policies)
     table = PolicyClass.constant(
         horizon=policies.horizon, states=policies.states, actions=policies.actions
     ).table
@@ -48,6 +51,7 @@ def layer_core(policies: PolicyClass) -> Sunflower:
     has such states. So D = 0 for singletons, l - 1 for l-tons, H - 1 for classes that act at one
     state of each layer. Raises ValueError unless there are two actions.
     """
+    check_policy_class(policies)
     if policies.actions != 2:
         raise ValueError(f"policies has {policies.actions} actions; expected 2")
     horizon, states = policies.horizon, policies.states

@@ -182,7 +182,12 @@ class _Hunt:
         for k in reversed(range(len(family))):
             rest[k] = rest[k + 1] + max(worth[order[k]])
         twins = _twins(splits)
+        # single[g][x]: whether the group takes one action only at the state.
+        single = [
+            [sum(1 for mask in row if group & mask) == 1 for row in splits] for group in family
+        ]
         places = [-1] * len(family)
+        apart = [False] * states
         seen: set[Family] = set()
 
         def extend(k: int, sum_so_far: int, held: list[int]) -> list[tuple[int, ...]] | None:
@@ -196,6 +201,9 @@ class _Hunt:
             g = order[k]
             same = k > 0 and family[order[k - 1]] == family[g]
             fresh: set[int] = set()
+            # Whether a state will be free in the end if this group shares one. Then a group with
+            # one action at its shared state keeps more apart there, and sharing is not needed.
+            spare = held.count(0) >= len(family) - k
             for x in sorted(range(states), key=lambda x: (-worth[g][x], held[x] != 0)):
                 # Equal groups in order of their states; equal empty states once.
                 if same and x < places[order[k - 1]]:
@@ -204,11 +212,13 @@ class _Hunt:
                     if twins[x] in fresh:
                         continue
                     fresh.add(twins[x])
+                if held[x] and spare and (single[g][x] or apart[x]):
+                    continue
                 places[g] = x
-                before = held[x]
-                held[x] = before | family[g]
+                before, alone = held[x], apart[x]
+                held[x], apart[x] = before | family[g], alone or single[g][x]
                 found = extend(k + 1, sum_so_far + worth[g][x], held)
-                held[x] = before
+                held[x], apart[x] = before, alone
                 if found is not None:
                     return found
             return None

@@ -5,7 +5,7 @@ set (bits of a Python integer) of classes of policies that agree from there on; 
 such sets have equal futures. Relaxations bound the pairs that a family can reach.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from rltheory.tabular.agnostic.policy_class import PolicyClass
 
 Family = tuple[int, ...]
 """Groups at one layer, each a set of behaviours as bits."""
+
+LARGE = 32
+"""Groups of fewer behaviours are split exactly in bounds."""
 
 MOST_UNITS = 200
 """Larger matchings are bounded by the smaller side."""
@@ -25,56 +28,66 @@ class Groups:
     splits[h][x][a]: the behaviours at layer h that take action a at state x; after[h]: what each
     behaviour at layer h turns into at layer h + 1; counts[h]: behaviours; most[h]: pairs of layer
     h that any policy takes; spread[h]: the most actions taken at one state of it.
+    usual[h][x]: the action that most behaviours at layer h take at state x; unusual[t][h]: the
+    behaviours at layer h that take another one somewhere in layer t.
     budget: groups whose bound by trees may still be computed; beyond, a cruder one stands in.
     Caches fill as groups are asked for.
     """
 
-    target: int
     actions: int
     splits: list[list[list[int]]]
     after: list[np.ndarray]
-    counts: list[int]
-    most: list[int]
-    spread: list[int]
-    _next: list[dict[int, int]] = field(default_factory=list)
-    _trees: list[dict[int, int]] = field(default_factory=list)
-    _rows: list[dict[int, tuple[list[int], list[int]]]] = field(default_factory=list)
-    budget: int = 0
+
+    def __post_init__(self) -> None:
+        self.target = len(self.splits) - 1
+        self.counts = [len(table) for table in self.after]
+        taken = [[sum(mask > 0 for mask in row) for row in layer] for layer in self.splits]
+        self.most, self.spread = [sum(row) for row in taken], [max(row) for row in taken]
+        self.usual = [
+            [max(range(self.actions), key=lambda a: row[a].bit_count()) for row in layer]
+            for layer in self.splits
+        ]
+        self.unusual = [self._unusual(t) for t in range(self.target + 1)]
+        self.budget = 0
+        self._next: list[dict[int, int]] = [{} for _ in self.splits]
+        self._trees: list[dict[int, int]] = [{} for _ in self.splits]
+        self._rows: list[dict[int, tuple[list[int], list[int]]]] = [{} for _ in self.splits]
+        self._rare: list[list[dict[int, int]]] = [[{} for _ in row] for row in self.unusual]
 
     @staticmethod
-    def of(policies: PolicyClass, target: int) -> "Groups":
-        """Return the groups of a class for counting pairs at layer `target`."""
-        table, sizes = np.asarray(policies.table), np.asarray(policies.layer_sizes)
-        label = np.zeros(len(policies), dtype=np.int64)
+    def ladder(policies: PolicyClass) -> list["Groups"]:
+        """Return the groups of a class for counting pairs at layer 0, 1, ..., H - 1."""
+        sizes = np.asarray(policies.layer_sizes)
+        layers = [np.asarray(policies.table)[:, h, :size] for h, size in enumerate(sizes)]
+        names = [np.unique(layer, axis=0, return_inverse=True)[1].reshape(-1) for layer in layers]
+        return [Groups._of(layers[: t + 1], names, policies.actions) for t in range(len(layers))]
+
+    @staticmethod
+    def _of(layers: list[np.ndarray], names: list[np.ndarray], actions: int) -> "Groups":
+        """Groups at the last of the layers (P, n); names number the rows of each layer, (P,)."""
+        label = np.zeros(len(names[0]), dtype=np.int64)
         splits: list[list[list[int]]] = []
-        after, counts, most, spread = [], [], [], []
-        for h in reversed(range(target + 1)):
-            here = np.column_stack([table[:, h, : sizes[h]].astype(np.int64), label])
-            rows, label = np.unique(here, axis=0, return_inverse=True)
-            label = label.reshape(-1)
-            columns = rows[:, :-1].T
-            splits.append(
-                [[_bits(column == a) for a in range(policies.actions)] for column in columns]
+        after: list[np.ndarray] = []
+        for layer, name in zip(reversed(layers), reversed(names[: len(layers)]), strict=True):
+            ends = int(label.max()) + 1
+            behaviours, first, label = np.unique(
+                name * ends + label, return_index=True, return_inverse=True
             )
-            after.append(rows[:, -1])
-            counts.append(len(rows))
-            taken = [len(np.unique(column)) for column in columns]
-            most.append(sum(taken))
-            spread.append(max(taken))
-        for found in (splits, after, counts, most, spread):
-            found.reverse()
-        return Groups(
-            target,
-            policies.actions,
-            splits,
-            after,
-            counts,
-            most,
-            spread,
-            [{} for _ in counts],
-            [{} for _ in counts],
-            [{} for _ in counts],
-        )
+            columns = layer[first].T
+            splits.append([[_bits(column == a) for a in range(actions)] for column in columns])
+            after.append(behaviours % ends)
+        return Groups(actions, splits[::-1], after[::-1])
+
+    def _unusual(self, t: int) -> list[int]:
+        group = 0
+        for row, usual in zip(self.splits[t], self.usual[t], strict=True):
+            group |= ~row[usual] & ((1 << self.counts[t]) - 1)
+        found = [group]
+        chosen = _members(group, self.counts[t])
+        for table in reversed(self.after[:t]):
+            chosen = chosen[table]
+            found.append(_bits(chosen))
+        return found[::-1]
 
     def root(self) -> Family:
         """All policies in one group, at the first layer."""
@@ -94,19 +107,15 @@ class Groups:
         return kept
 
     def _onwards(self, h: int, group: int) -> int:
-        table = self.after[h]
-        raw = np.frombuffer(group.to_bytes((len(table) + 7) // 8, "little"), dtype=np.uint8)
-        chosen = np.unpackbits(raw, bitorder="little", count=len(table)).astype(bool)
         seen = np.zeros(self.counts[h + 1], dtype=bool)
-        seen[table[chosen]] = True
+        seen[self.after[h][_members(group, self.counts[h])]] = True
         return _bits(seen)
 
     def tree(self, h: int, group: int) -> int:
         """Return a bound on the pairs that one group at layer h reaches at the target.
 
-        The most leaves of a tree in which no two groups ever want the same state, and each
-        group's leaves are bounded by its `_alone` too. It is subadditive over united groups, so
-        its sum bounds a family.
+        The most leaves of a tree in which no two groups ever want the same state. What a family
+        reaches is reached by one of its groups, so the sum over its groups bounds a family.
         """
         simple: int = min(group.bit_count(), self.actions ** (self.target - h + 1))
         if simple == 1:
@@ -120,12 +129,55 @@ class Groups:
         most = min(simple, self._alone(h, group))
         best = 1
         for row in self.splits[h]:
-            best = max(best, sum(self.leaf(h, part) for mask in row if (part := group & mask)))
+            parts = self._parts(group, row)
+            best = max(best, sum(self.leaf(h, part) for part in parts))
             if best >= most:
                 best = most
                 break
         self._trees[h][group] = best
         return best
+
+    def rare(self, layer: int, h: int, group: int) -> int:
+        """Return a bound on the rare pairs that one group at layer h reaches at a later layer.
+
+        Rare are all actions of a state but the one that most behaviours take there.
+        """
+        simple = (group & self.unusual[layer][h]).bit_count()
+        if not simple:
+            return 0
+        kept = self._rare[layer][h].get(group)
+        if kept is not None:
+            return kept
+        if self.budget <= 0:
+            return simple
+        self.budget -= 1
+        most = min(simple, self.most[layer] - self.states(layer))
+        best = 0
+        for x, row in enumerate(self.splits[h]):
+            if h == layer:
+                usual = self.usual[h][x]
+                found = sum(1 for a, mask in enumerate(row) if a != usual and group & mask)
+            else:
+                parts = self._parts(group, row)
+                found = sum(self.rare(layer, h + 1, self.onwards(h, part)) for part in parts)
+            best = max(best, found)
+            if best >= most:
+                best = most
+                break
+        self._rare[layer][h][group] = best
+        return best
+
+    @staticmethod
+    def _parts(group: int, row: list[int]) -> list[int]:
+        """A group by its actions at a state. If nearly all take one, all are kept in its place.
+
+        Then what remains of large groups is the same whatever the state, and bounded once.
+        """
+        parts = [part for mask in row if (part := group & mask)]
+        size = group.bit_count()
+        if size < LARGE:
+            return parts
+        return [group if 2 * part.bit_count() > size else part for part in parts]
 
     def _alone(self, h: int, group: int) -> int:
         """A bound by what the group does in each layer: a state adds its actions less one."""
@@ -154,7 +206,9 @@ class Groups:
         groups = min(len(family) + self.growth(family, h), self.most[h])
         for t in range(h + 1, self.target + 1):
             gains = min(self.most[t] - self.states(t), groups * (self.spread[t] - 1))
-            groups = min(groups + gains, self.most[t])
+            # At each state that groups come to, the usual action and rare ones.
+            rare = sum(self.rare(t, h, group) for group in family)
+            groups = min(groups + gains, min(groups, self.states(t)) + rare, self.most[t])
         return min(alone, groups)
 
     def growth(self, family: Family, h: int) -> int:
@@ -209,3 +263,8 @@ def _matching(gains: list[list[int]], room: list[int]) -> int:
 
 def _bits(chosen: np.ndarray) -> int:
     return int.from_bytes(np.packbits(chosen, bitorder="little").tobytes(), "little")
+
+
+def _members(group: int, count: int) -> np.ndarray:
+    raw = np.frombuffer(group.to_bytes((count + 7) // 8, "little"), dtype=np.uint8)
+    return np.unpackbits(raw, bitorder="little", count=count).astype(bool)

@@ -210,11 +210,18 @@ class PolicyClass:
     def combined(
         self, other: "PolicyClass", rule: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
     ) -> "PolicyClass":
-        """Return the policies rule(pi, pi') of all pairs; `rule` takes and returns actions."""
+        """Return the policies rule(pi, pi') of all pairs.
+
+        rule: of actions (P, 1, H, S) and (1, P', H, S) to actions (P, P', H, S), as NumPy's
+        functions of two arrays are. Raises ValueError if it returns another shape.
+        """
         self._check_alike(other)
         _check_size(len(self) * len(other), self.horizon * self.states)
-        table = rule(self.table[:, None], other.table[None])
-        flat = np.asarray(table).reshape(-1, self.horizon, self.states)
+        table = np.asarray(rule(self.table[:, None], other.table[None]))
+        shape = (len(self), len(other), self.horizon, self.states)
+        if table.shape != shape:
+            raise ValueError(f"rule returned shape {table.shape}; expected {shape}")
+        flat = table.reshape(-1, self.horizon, self.states)
         return PolicyClass(flat, self.actions, self.layer_sizes).distinct()
 
     def _read(self) -> NDArray[Any]:
@@ -223,6 +230,7 @@ class PolicyClass:
         return np.asarray(np.where(inside, self.table, np.zeros_like(self.table[:1])))
 
     def _check_alike(self, other: "PolicyClass") -> None:
+        check_policy_class(other, "other")
         mine, theirs = (
             (c.horizon, np.asarray(c.layer_sizes).tolist(), c.states, c.actions)
             for c in (self, other)
@@ -233,10 +241,10 @@ class PolicyClass:
             )
 
 
-def check_policy_class(argument: object) -> None:
-    """Raise TypeError unless the argument `policies` is a PolicyClass."""
+def check_policy_class(argument: object, name: str = "policies") -> None:
+    """Raise TypeError unless an argument is a PolicyClass."""
     if not isinstance(argument, PolicyClass):
-        raise TypeError(f"policies is {argument!r:.80}; expected a PolicyClass")
+        raise TypeError(f"{name} is of type {type(argument).__name__}; expected a PolicyClass")
 
 
 def as_policy_class(argument: PolicyClass | ArrayLike, actions: int) -> PolicyClass:

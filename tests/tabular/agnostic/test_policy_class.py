@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rltheory.tabular.agnostic import PolicyClass
+from rltheory.tabular.agnostic.cores import constant_core, layer_core, open_loop_core, own_core
 from rltheory.tabular.agnostic.policy_class import as_policy_class
 
 SHAPES = [(1, 1), (1, 3), (2, 2), (3, 2)]
@@ -180,6 +181,29 @@ def test_tables_that_do_not_fit_are_named(table, actions, sizes, error, words):
         (lambda: PolicyClass.one_active(horizon=2, states=2, state=2), "state is 2"),
         (lambda: PolicyClass.trees(3, horizon=1, bits=2), "depth is 3"),
         (lambda: PolicyClass.trees(0, horizon=1, bits=0), "bits"),
+        (lambda: PolicyClass.trees(0.5, horizon=1, bits=2), "depth is 0.5"),
+        (lambda: PolicyClass.trees(1, horizon=1, bits=60), "limited to"),
+        (lambda: PolicyClass.constant(horizon=1, states=1, actions=0), "actions is 0"),
+        (lambda: PolicyClass.open_loop(horizon=1, states=1, actions=0), "actions is 0"),
+        (lambda: PolicyClass.tabular(horizon=1, states=1, actions=-1), "actions is -1"),
+        (lambda: PolicyClass.random(1, horizon=1, states=1, actions=0, seed=0), "actions is 0"),
+        (lambda: PolicyClass.constant(horizon="2", states=1), "horizon is '2'"),
+        (lambda: PolicyClass.all_active(horizon=2, states=0), "states is 0"),
+        (lambda: PolicyClass.all_active(horizon=14, states=2000), "limited to"),
+        (lambda: PolicyClass.one_active(horizon=np.int64(64), states=2), r"over 2\^64 policies"),
+        (lambda: PolicyClass.l_tons(3, horizon=1, states=2, exactly=True), "ones is 3"),
+        (
+            lambda: PolicyClass.constant(horizon=2, states=2).combined(
+                PolicyClass.constant(horizon=2, states=2), lambda a, b: a
+            ),
+            "rule returned shape",
+        ),
+        (
+            lambda: PolicyClass([[[0, 0]] * 2], 2, [2, 1]).union(
+                PolicyClass.constant(horizon=2, states=2)
+            ),
+            r"expected \(2, \[2, 1\], 2, 2\)",
+        ),
         (lambda: PolicyClass.l_tons(0, horizon=1, states=1), "ones"),
         (lambda: PolicyClass.singletons(horizon=0, states=1), "horizon"),
         (lambda: PolicyClass.random(0, horizon=1, states=1, seed=0), "policies"),
@@ -194,3 +218,23 @@ def test_tables_that_do_not_fit_are_named(table, actions, sizes, error, words):
 def test_bad_arguments_are_named(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_what_is_no_class_is_named():
+    policies = PolicyClass.constant(horizon=2, states=2)
+    for function in (policies.union, constant_core, layer_core, open_loop_core, own_core):
+        with pytest.raises(TypeError, match="is of type ndarray; expected a PolicyClass"):
+            function(np.zeros((1, 2, 2), int))
+
+
+def test_products_do_not_read_beyond_their_layers():
+    table = np.array([[[0, 0], [0, 1]], [[1, 0], [0, 0]]])
+    policies = PolicyClass(table, 2, [2, 1])
+    assert len(policies.layer_product()) == 2
+    assert len(policies.union(policies)) == 2
+
+
+def test_a_class_says_how_large_it_is():
+    policies = PolicyClass.singletons(horizon=2, states=3)
+    assert repr(policies) == "PolicyClass(6 policies, horizon=2, states=3, actions=2)"
+    assert "states=[3, 1]" in repr(PolicyClass(policies.table, 2, [3, 1]))
