@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from rltheory.analysis.sweeps.engine import sweep as sweep
     from rltheory.analysis.sweeps.table import SweepTable as SweepTable
     from rltheory.analysis.sweeps.table import read_table as read_table
+    from rltheory.analysis.tables import to_latex as to_latex
+    from rltheory.analysis.tables import to_pandas as to_pandas
 
 _HOME = {
     "Certificate": "estimators.dynamics",
@@ -102,6 +104,8 @@ _HOME = {
     "softmax_bandit": "estimators.sampling_model",
     "stopped_clip": "estimators.gates",
     "sweep": "sweeps.engine",
+    "to_latex": "tables",
+    "to_pandas": "tables",
     "token_tree": "estimators.trees",
     "whitened_moments": "estimators.whitening",
 }

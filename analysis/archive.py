@@ -1,4 +1,4 @@
-"""Files (`.npz`) in which a run is kept: where they may be, and what they must hold."""
+"""Archives of arrays (`.npz`): those of models, and those in which a run is kept."""
 
 import zipfile
 import zlib
@@ -11,6 +11,39 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from rltheory.analysis.files import prepare
+
+# What archives raise whose index, headers or data are damaged: OSError for an impossible place,
+# RuntimeError for a bit that claims encryption, NotImplementedError for another compression.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    AttributeError,
+    TypeError,
+    RuntimeError,
+)
+
+
+def read_arrays(path: str | PathLike[str], kind: str) -> dict[str, Any]:
+    """Return the arrays of an archive by name; `kind` says of what, as in "an MDP".
+
+    Raises FileNotFoundError, or ValueError naming the file if it is no archive of arrays.
+    """
+    with Path(path).open("rb") as stream:
+        try:
+            with np.load(stream, allow_pickle=False) as archive:
+                return dict(archive)
+        except _DAMAGE as error:
+            raise ValueError(f"{path} is not {kind} archive: {error}") from None
+
+
+def require(arrays: dict[str, Any], names: Iterable[str], path: Any, kind: str) -> None:
+    """Raise ValueError naming the first array that an archive lacks."""
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise ValueError(f"{path} is not {kind} archive: it has no array {missing[0]!r}")
 
 
 def archive_path(save: str | PathLike[str]) -> Path:

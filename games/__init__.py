@@ -41,6 +41,7 @@ from rltheory.games.exact.sequence_form import (
     SequenceFormSolution,
     sequence_form_nash,
 )
+from rltheory.games.formats import load_game, save_game
 from rltheory.games.forms.extensive import ExtensiveGame, from_tree
 from rltheory.games.forms.factored import FactoredRules, Unfolded
 from rltheory.games.forms.one_shot import one_shot
@@ -50,7 +51,7 @@ from rltheory.games.forms.tree import CHANCE, TERMINAL, GameTree, Rules, TreeBui
 from rltheory.games.interop.efg import read_efg, write_efg
 from rltheory.games.interop.gambit import from_gambit, to_gambit
 from rltheory.games.interop.nfg import read_nfg, write_nfg
-from rltheory.games.interop.openspiel import from_openspiel
+from rltheory.games.interop.openspiel import from_openspiel, to_openspiel
 from rltheory.games.library import SUITE, game_names, load, suite_table
 from rltheory.games.normal_form.correlated import (
     CorrelatedEquilibrium,
@@ -186,6 +187,7 @@ __all__ = [
     "learn",
     "learn_against",
     "load",
+    "load_game",
     "magnetic_mirror_descent",
     "mccfr",
     "mccfr_samples",
@@ -204,12 +206,14 @@ __all__ = [
     "read_nfg",
     "realisation_plan",
     "regularised_nash",
+    "save_game",
     "self_play",
     "sequence_form_nash",
     "solve_matrix_game",
     "solve_shor",
     "suite_table",
     "to_gambit",
+    "to_openspiel",
     "write_efg",
     "write_nfg",
 ]

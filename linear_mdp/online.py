@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,6 +37,9 @@ from rltheory.linear_mdp.learner import Learner, Learnt
 from rltheory.linear_mdp.rules import Model, Settings, as_settings, split, world_of
 from rltheory.linear_mdp.run_file import RunFile, fingerprint
 from rltheory.tabular.uncertainty.base import UncertaintySet
+
+if TYPE_CHECKING:
+    from rltheory.analysis.sweeps.table import SweepTable
 
 BLOCK = 256
 """Episodes whose random numbers are drawn together."""
@@ -78,6 +81,27 @@ class RegretCurve:
         if len(self.episodes) != len(self.returns) + 1:
             raise ValueError("only some policies were evaluated; expected checkpoints='all'")
         return np.asarray(np.cumsum(self.suboptimality[:-1]))
+
+    def table(self) -> SweepTable:
+        """Return a row for each policy evaluated: its episode, bounds of its value, what it lacks.
+
+        With the regret of the episodes before it, where every policy was evaluated.
+        """
+        # Loaded where it is needed: it brings Joblib, which takes long.
+        from rltheory.analysis.sweeps.table import SweepTable
+
+        columns: dict[str, Any] = {
+            "episode": self.episodes,
+            "value_lower": self.values.lower,
+            "value_upper": self.values.upper,
+            "suboptimality": self.suboptimality,
+        }
+        if len(self.episodes) == len(self.returns) + 1:
+            columns["regret"] = np.append(0.0, self.regret)
+        rows = zip(*columns.values(), strict=True)
+        return SweepTable(
+            tuple({"algorithm": self.algorithm, **dict(zip(columns, r, strict=True))} for r in rows)
+        )
 
 
 def run_online(

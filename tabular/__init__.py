@@ -22,6 +22,13 @@ from rltheory.tabular.generators import (
     random_mdp,
     river_swim,
 )
+from rltheory.tabular.gymnasium_tables import episodic_from_gymnasium, from_gymnasium, to_gymnasium
+from rltheory.tabular.interop import (
+    from_pymdptoolbox,
+    from_quantecon,
+    to_pymdptoolbox,
+    to_quantecon,
+)
 from rltheory.tabular.iwocs import IncrementalSolution, iwocs
 from rltheory.tabular.kernel_family import (
     KernelFamily,
@@ -59,6 +66,7 @@ from rltheory.tabular.policy_optimisation import (
     softmax_gradient,
 )
 from rltheory.tabular.prism import read_prism, write_prism
+from rltheory.tabular.prism_program import write_prism_program
 from rltheory.tabular.robust import (
     RobustSolution,
     best_response_kernel,
@@ -130,7 +138,11 @@ __all__ = [
     "deterministic_front",
     "direct_gradient",
     "dual_ascent",
+    "episodic_from_gymnasium",
     "evaluate_policy",
+    "from_gymnasium",
+    "from_pymdptoolbox",
+    "from_quantecon",
     "garnet",
     "gridworld",
     "hypervolume",
@@ -169,8 +181,12 @@ __all__ = [
     "solve_constrained",
     "solve_rectangular",
     "static_worst_case",
+    "to_gymnasium",
+    "to_pymdptoolbox",
+    "to_quantecon",
     "value_iteration",
     "vector_returns",
     "write_drn",
     "write_prism",
+    "write_prism_program",
 ]

@@ -1,32 +1,17 @@
 """MDPs on disk: `.npz` archives that read back bit for bit."""
 
-import zipfile
-import zlib
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from rltheory.analysis.archive import read_arrays, require
 from rltheory.analysis.arrays import as_float_array, check_positive_integer
 from rltheory.analysis.files import replacing
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 
 _SPARSE = ("data", "indices", "indptr")
-
-# What archives raise whose index, headers or data are damaged: OSError for an impossible place,
-# RuntimeError for a bit that claims encryption, NotImplementedError for another compression.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    ValueError,
-    AttributeError,
-    TypeError,
-    RuntimeError,
-)
 
 
 def save_npz(path: str | PathLike[str], mdp: DiscountedMDP | EpisodicMDP) -> None:
@@ -56,17 +41,10 @@ def load_npz(path: str | PathLike[str]) -> DiscountedMDP | EpisodicMDP:
 
     Raises FileNotFoundError, or ValueError naming the file if it is not such an archive.
     """
-    with Path(path).open("rb") as stream:
-        try:
-            with np.load(stream, allow_pickle=False) as archive:
-                arrays = dict(archive)
-        except _DAMAGE as error:
-            raise ValueError(f"{path} is not an MDP archive: {error}") from None
+    arrays = read_arrays(path, "an MDP")
     kernel = _SPARSE if "data" in arrays else ("transitions",)
     kind = "horizon" if "horizon" in arrays else "discount"
-    missing = [name for name in ("rewards", kind, "initial", *kernel) if name not in arrays]
-    if missing:
-        raise ValueError(f"{path} is not an MDP archive: it has no array {missing[0]!r}")
+    require(arrays, ("rewards", kind, "initial", *kernel), path, "an MDP")
     try:
         return _episodic(arrays) if kind == "horizon" else _discounted(arrays)
     except (ValueError, TypeError) as error:

@@ -83,9 +83,11 @@ def episodic_from_gymnasium(env: Any, horizon: int) -> EpisodicMDP:
                 )
             transitions[h, s, a, successor] += probability
     initial = _initial(model, len(table))
-    if initial is not None and initial[states:].any():
-        raise ValueError(f"env may start after step 0; expected states 0 to {states - 1}")
-    return EpisodicMDP(transitions, rewards, None if initial is None else initial[:states])
+    if initial is not None:
+        if initial[states:].any():
+            raise ValueError(f"env may start after step 0; expected states 0 to {states - 1}")
+        initial = initial[:states]
+    return EpisodicMDP(transitions, rewards, initial)
 
 
 def to_gymnasium(mdp: DiscountedMDP | EpisodicMDP) -> Any:

@@ -4,14 +4,17 @@ Everything here is plain data. Numbers in JSON keep their bits; infinities are w
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from types import UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from rltheory.theory.sides import Comparison, Kind
+
+if TYPE_CHECKING:
+    from rltheory.analysis.sweeps.table import SweepTable
 
 Verdict = Literal["holds (exact)", "holds (certified bound)", "holds", "refuted", "untested"]
 
@@ -120,6 +123,35 @@ class Result:
 def encode(record: Instance | Result | Attempt) -> dict[str, Any]:
     """Return a record as JSON values (dictionaries, lists, strings, finite numbers)."""
     return dict(plain(asdict(record)))
+
+
+def verdict_table(results: Iterable[Result]) -> "SweepTable":
+    """Return a row for each result: what was claimed, the verdict, and the numbers it rests on.
+
+    Raises ValueError where there is no result.
+    """
+    # Loaded where it is needed: it brings Joblib, which takes long.
+    from rltheory.analysis.sweeps.table import SweepTable
+
+    return SweepTable(
+        tuple(
+            {
+                "theorem": result.theorem,
+                "title": result.title,
+                "kind": result.kind,
+                "verdict": result.verdict,
+                "instances": result.attempt.instances,
+                "tightness": result.attempt.tightness,
+                "margin": result.attempt.margin,
+                "control_refuted": result.control_refuted,
+                "reason": result.reason,
+                "budget": result.budget,
+                "seed": result.seed,
+                "seconds": result.seconds,
+            }
+            for result in results
+        )
+    )
 
 
 def decode_instance(data: Any) -> Instance:

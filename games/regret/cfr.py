@@ -9,6 +9,7 @@ exploitability is reported all the same, and nothing is promised.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba.core.errors import NumbaError
@@ -22,6 +23,9 @@ from rltheory.games.regret.cfr_kernel import iterate
 from rltheory.games.regret.cfr_run import CFRState, RunFile, check_state, fingerprint, initial_state
 from rltheory.games.regret.variant import Variant, specialise
 from rltheory.games.regret.variants import as_variant
+
+if TYPE_CHECKING:
+    from rltheory.analysis.sweeps.table import SweepTable
 
 BLOCK = 4096
 """Iterations compiled code runs at a time: their schedule is kept in memory."""
@@ -48,6 +52,20 @@ class CFRResult:
     exploitability: FloatArray
     payoffs: FloatArray
     state: CFRState
+
+    def table(self) -> "SweepTable":
+        """Return a row for each checkpoint: iteration, exploitability, what each player gets."""
+        # Loaded where it is needed: it brings Joblib, which takes long.
+        from rltheory.analysis.sweeps.table import SweepTable
+
+        rows = zip(self.iterations, self.exploitability, self.payoffs, strict=True)
+        return SweepTable(
+            tuple(
+                {"game": self.game, "variant": self.variant, "iteration": t, "exploitability": gap}
+                | {f"payoff_{player}": paid for player, paid in enumerate(payoffs)}
+                for t, gap, payoffs in rows
+            )
+        )
 
 
 def cfr(

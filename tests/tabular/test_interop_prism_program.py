@@ -105,22 +105,22 @@ def test_storm_reads_the_program(mdp, tmp_path_factory):
     write_prism_program(path, ExplicitModel.from_mdp(mdp))
     options = stormpy.BuilderOptions()
     options.set_build_all_reward_models()
+    options.set_build_choice_labels()
     options.set_build_state_valuations()
     theirs = stormpy.build_model(stormpy.parse_prism_program(str(path)), options=options)
     # Only what can be reached is built.
     names = [int(theirs.state_valuations.to_string(i)[3:-1]) for i in range(theirs.nr_states)]
     assert [names[i] for i in theirs.initial_states] == [mdp.states - 1]
-    paid = theirs.reward_models["reward"].state_action_rewards
+    rewards = theirs.reward_models["reward"]
     for i, s in enumerate(names):
-        found = sorted(
-            ([(names[e.column], e.value) for e in theirs.transition_matrix.get_row(r)], paid[r])
-            for r in theirs.transition_matrix.get_rows_for_group(i)
-        )
-        expected = sorted(
-            ([(t, mdp.transitions[s, a, t]) for t in np.flatnonzero(mdp.transitions[s, a])], r)
-            for a, r in enumerate(mdp.rewards[s])
-            if np.isfinite(r)
-        )
-        for (law, reward), (ours, value) in zip(found, expected, strict=True):
-            assert dict(law) == pytest.approx(dict(ours), rel=1e-15)
-            assert reward == pytest.approx(value, rel=1e-15)
+        rows = list(theirs.transition_matrix.get_rows_for_group(i))
+        assert len(rows) == mdp.available[s].sum()
+        for row in rows:
+            (name,) = theirs.choice_labeling.get_labels_of_choice(row)
+            law = np.zeros(mdp.states)
+            for entry in theirs.transition_matrix.get_row(row):
+                law[names[entry.column]] = entry.value
+            paid = rewards.state_action_rewards[row] if rewards.has_state_action_rewards else 0.0
+            # Storm reads decimals to within a rounding.
+            assert law == pytest.approx(mdp.transitions[s, int(name[1:])], rel=1e-15)
+            assert paid == pytest.approx(mdp.rewards[s, int(name[1:])], rel=1e-15)
