@@ -20,6 +20,8 @@ def test_there_are_notebooks():
         "paper_to_theorem.py",
         "policy_gradients.py",
         "psro.py",
+        "robust_planning.py",
+        "verdicts.py",
     }
 
 
