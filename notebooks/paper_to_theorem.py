@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 from rltheory.analysis import plotting
@@ -291,8 +292,10 @@ for number in range(60):
     pair = Pair(world, world.replace(transitions=mixed))
     chance.append((float(discount_and_error(pair)[1]), float(loss(pair)) * scale))
 
+# The style is one for files: a notebook's own backend has to be loaded before.
+plt.switch_backend(plt.get_backend())
 with plotting.style():
-    figure, axis = plotting.panels()
+    figure, axis = plt.subplots(figsize=(plotting.COLUMN, 2.4))
     for index, (name, label) in enumerate({"quoted": "as quoted", "sharp": "sharp"}.items()):
         look = plotting.line(index) | {"marker": ""}
         axis.plot(errors, plotting.column(rows, name), label=label, **look)

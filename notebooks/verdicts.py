@@ -51,9 +51,9 @@ assert same
 
 # %% [markdown]
 # ## Blunt instruments
-# Take the same claim with a sampler that draws no radius but 0. Nothing is lost then, both sides are
-# 0, and the claim cannot fail. Nor can the control, which gives the game away: the verdict is not
-# that the claim holds.
+# Take the same claim with a sampler that draws no radius but 0. Nothing is lost then, both sides
+# are 0, and the claim cannot fail. Nor can the control, which gives the game away: the verdict is
+# not that the claim holds.
 
 
 # %%
@@ -83,9 +83,7 @@ def loosely(instance):
 
 for name, record in {"as it is": price, "three times": replace(price, sides=loosely)}.items():
     fallen, attempt = falsify(record, role="constant", budget="quick")
-    print(
-        f"{name}: turned by {record.sharpness}, refuted {fallen} in {attempt.instances} instances"
-    )
+    print(f"{name}: times {record.sharpness}, refuted {fallen} in {attempt.instances} instances")
     assert fallen == (name == "as it is")
 
 # %% [markdown]
@@ -103,9 +101,9 @@ for name in ("robust/not-convex-in-the-radius", "robust/small-radius-rate"):
 
 # %% [markdown]
 # ## The picture
-# Every mark is an instance, in its worst state. On the diagonal both sides meet; above it a claim is
-# violated. For the true bound no mark lies above, and many lie on it. For the control about half of
-# them lie above. Counted in Fractions, before anything is rounded for the eye.
+# Every mark is an instance, in its worst state. On the diagonal both sides meet; above it a claim
+# is violated. For the true bound no mark lies above, and many lie on it. For the control about half
+# of them lie above. They are counted in Fractions, before anything is rounded for the eye.
 
 
 # %%
