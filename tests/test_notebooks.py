@@ -39,6 +39,13 @@ def test_a_notebook_asks_a_question_in_its_first_cell(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+def test_a_notebook_is_on_the_page_with_its_question(path):
+    page = (FOLDER.parent / "docs" / "notebooks.md").read_text()
+    question = path.read_text().splitlines()[2].removeprefix("# ")
+    assert f"| `{path.stem}` | {question}" in page
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 def test_a_notebook_runs(path, tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", str(path)],
