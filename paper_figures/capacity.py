@@ -49,9 +49,14 @@ CLASSES: dict[str, tuple[Callable[[int], PolicyClass], Callable[[int], int]]] = 
         lambda h: PolicyClass.all_active(horizon=h, states=enough(h)),
         lambda h: 1 + h * (h + 1) // 2,
     ),
-    "plans": (lambda h: PolicyClass.open_loop(horizon=h, states=enough(h)), lambda h: 2**h),
+    "plans": (
+        lambda h: PolicyClass.open_loop(horizon=h, states=enough(h)),
+        lambda h: min(2**h, ACTIONS * enough(h)),
+    ),
 }
 """The class of a horizon, and its capacity in closed form."""
+
+RINGS = ("one active state", "all active")
 
 
 def draw(scale: str, seed: int) -> Drawing:
@@ -77,32 +82,32 @@ def _named(axis: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
         look = plotting.line(index)
         axis.plot(horizons, [closed(h) for h in horizons], color=look["color"], linewidth=0.9)
         found = plotting.column(rows, "lower", name=name)
-        # Markers of classes with equal capacity stay visible side by side.
-        shift = 0.07 * (index - (len(CLASSES) - 1) / 2)
+        # Of classes with equal capacity the second is a ring around the first.
+        ring = {"markersize": 9, "markerfacecolor": "none"} if name in RINGS else {}
         axis.plot(
-            [h + shift for h in horizons],
+            horizons,
             found,
             color=look["color"],
             marker=look["marker"],
             linestyle="none",
             label=name,
+            **ring,
         )
     axis.plot([], [], color="#444444", linewidth=0.9, label="closed form (lines)")
     axis.set(
         xlabel="horizon $H$ (layers)",
         ylabel="spanning capacity (pairs)",
-        yscale="log",
         title="named classes, 2 actions",
         xticks=list(range(1, most + 1)),
     )
-    axis.set_yscale("log", base=2)
+    _powers(axis, [2, 4, 8, 16, 32])
     return rows
 
 
 def _random(axis: Any, settings: dict[str, Any], seed: int) -> list[dict[str, Any]]:
     rows = []
     horizon, count = settings["layers"], settings["policies"]
-    densities = np.geomspace(0.005, 0.5, settings["densities"])
+    densities = np.geomspace(0.001, 0.5, settings["densities"])
     for index, states in enumerate(settings["states"]):
         # One draw for all densities: the ones only become more.
         draws = np.random.default_rng([seed, states]).random((count, horizon, states))
@@ -133,8 +138,13 @@ def _random(axis: Any, settings: dict[str, Any], seed: int) -> list[dict[str, An
         xlim=(densities[0] * 0.9, densities[-1] * 2.6),
         title=f"{count} random policies, 2 actions, $H = {horizon}$",
     )
-    axis.set_yscale("log", base=2)
+    _powers(axis, [2, 4, 8, 16])
     return rows
+
+
+def _powers(axis: Any, ticks: list[int]) -> None:
+    axis.set_yscale("log", base=2)
+    axis.set_yticks(ticks, [str(tick) for tick in ticks])
 
 
 def _row(
@@ -176,12 +186,13 @@ FIGURE = Figure(
     name="capacity",
     title="Spanning capacity by class and horizon",
     caption="(a) Most pairs of state and action at one layer that a class reaches in any "
-    "deterministic MDP, against closed forms, with as many states as groups need. (b) The same of "
-    "policies that take action 1 at each state with some probability, by that probability and the "
-    "states in each layer: policies that rarely leave the common action reach fewer pairs. Bands "
-    "go from the pairs of the MDP found to the proved upper bound, and have no width where the "
-    "value is exact. The trivial bound is the least of the number of policies, of plans, and of "
-    "pairs in a layer.",
+    "deterministic MDP, against closed forms, with 1 + H (H + 1) / 2 states in each layer: enough "
+    "for all but plans, which run out of pairs from H = 6 on. Singletons and one active state have "
+    "equal capacities, up to two ones and all active too. (b) The same of policies that take "
+    "action 1 at each state with some probability, by that probability and the states in each "
+    "layer: policies that rarely leave the common action reach fewer pairs. Bands go from the "
+    "pairs of the MDP found to the proved upper bound, and have no width where the value is exact. "
+    "The trivial bound is the least of the number of policies, of plans, and of pairs in a layer.",
     source="Jia, Li, Rakhlin, Sekhari and Srebro (2023), of the definition",
     draw=draw,
     settings=SETTINGS,

@@ -85,8 +85,8 @@ def spanning_capacity(
 
     work: placements of groups that the exact search may try, over all layers, and as many steps of
     annealing for four; when they are used up the bracket stays open and `exact` is False, never is
-    `value` above the truth. restarts: greedy plays by layer, drawn with `seed`; the same arguments
-    give the same result.
+    `value` above the truth. restarts: greedy plays, drawn with `seed`, of layers that a little
+    search leaves open; the same arguments give the same result.
     Tiny classes are always closed: up to 3 states, 2 actions and 3 layers take at most a few
     thousand placements. Of a thousand policies on eight layers of ten states brackets stay open
     where a policy leaves the common action at about one state in a hundred: then there are too many
@@ -102,13 +102,16 @@ def spanning_capacity(
     brackets = []
     for groups in ladder:
         upper = groups.bound(groups.root(), 0)
-        brackets.append(_Bracket(play(groups, upper, restarts, generator), upper))
+        brackets.append(_Bracket(play(groups, upper, 1, generator), upper))
     # A little search closes most layers; where it does not, better plays come before the rest.
     _search(ladder, brackets, _open(brackets, 0), work // 10)
-    unsettled = _open(brackets, max(b.lower for b in brackets))
-    for rank, target in enumerate(unsettled):
+    for target in _open(brackets, 0):
+        old = brackets[target]
+        plan = play(ladder[target], old.upper, restarts, generator)
+        brackets[target] = _Bracket(max(old.plan, plan, key=lambda p: p.pairs), old.upper)
+    for rank, target in enumerate(_unsettled(brackets)):
         _anneal(policies, brackets, target, max(1, 2 * work >> rank), generator)
-    _search(ladder, brackets, _open(brackets, max(b.lower for b in brackets)), work)
+    _search(ladder, brackets, _unsettled(brackets), work)
     _search(ladder, brackets, _open(brackets, 0), work // 10)
     layer = int(np.argmax([bracket.lower for bracket in brackets]))
     mdp = _certificate(policies, brackets[layer].plan)
@@ -140,6 +143,11 @@ def reachable_pairs(mdp: EpisodicMDP, policies: PolicyClass) -> NDArray[np.bool_
         reached[h, here, taken] = True
         here = np.argmax(mdp.transitions[h], axis=-1)[here, taken]
     return reached
+
+
+def _unsettled(brackets: list[_Bracket]) -> list[int]:
+    """Layers that can still raise the capacity, in the order of `_open`."""
+    return _open(brackets, max(bracket.lower for bracket in brackets))
 
 
 def _open(brackets: list[_Bracket], known: int) -> list[int]:
