@@ -234,7 +234,7 @@ def test_simultaneous_updates_agree(variant: str, pyspiel: Any) -> None:
 
 def test_a_discount_that_is_one_step_late_does_not_agree(pyspiel: Any) -> None:
     with pytest.raises(AssertionError):
-        check_run(pyspiel, [PAIRS[SMALL[1]]()], SMALL[1], dcfr(ahead=1))
+        check_run(pyspiel, [PAIRS[SMALL[1]]()], SMALL[1], dcfr(ahead=1), checkpoints=(1, 10))
 
 
 @pytest.mark.slow

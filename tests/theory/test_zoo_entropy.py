@@ -26,6 +26,12 @@ def middle(side):
     return (bounds.lower + bounds.upper) / 2
 
 
+@pytest.mark.parametrize("module", [zoo_aepo, zoo_bapo, zoo_empg, zoo_epo])
+def test_records_are_named_after_their_method(module):
+    method = module.__name__.rpartition("_")[2]
+    assert {theorem.id.split("/")[0] for theorem in module.THEOREMS} == {method}
+
+
 # Samplers.
 
 
