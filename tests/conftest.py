@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 # The first example of a property may load compiled code; how long it takes says nothing. The
 # numbers of examples keep the default run short; `--hypothesis-profile=thorough` asks for more.
-settings.register_profile("untimed", settings.default, deadline=None, max_examples=40)
+settings.register_profile("untimed", settings.default, deadline=None, max_examples=20)
 settings.register_profile("thorough", settings.default, deadline=None, max_examples=400)
 settings.load_profile("untimed")
 

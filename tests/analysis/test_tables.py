@@ -48,7 +48,7 @@ def number(text):
 
 
 @given(st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_texts_are_printed_as_they_are(text):
     assert printed(escape(text)) == text
 
@@ -63,7 +63,7 @@ def test_texts_are_printed_as_they_are(text):
     ),
     st.integers(1, 6),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_numbers_are_shown_to_the_digits_asked_for(values, digits):
     spec, (_, *rows) = cells(to_latex([{"x": value} for value in values], digits=digits))
     shown = ["".join(row) for row in rows]

@@ -168,6 +168,7 @@ def test_the_majority_of_verdicts_is_their_median():
     assert majority(["ahead"]) == "ahead"
 
 
+@pytest.mark.slow
 def test_removing_what_cannot_act_changes_nothing(draw, small):
     rows, module = draw("vad_ablation", starts=2)
     assert {row["variant"] for row in rows} == {module.FULL, module.WOP, *module.REMOVED}
@@ -284,6 +285,7 @@ def test_averages_come_in_and_only_some_last_iterates_do(draw):
         np.testing.assert_allclose(shown, np.array(equilibrium) / sum(equilibrium), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_last_iterates_and_samples_are_all_measured(draw):
     settings = {"iterations": 1000, "samples": 2000, "seeds": 2, "checkpoints": 6}
     rows, _ = draw("last_iterates", **settings)

@@ -60,7 +60,7 @@ def forward(model, policy):
     return total
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.floats(0, 1), st.sampled_from([0.1, 0.2, 0.3]), st.integers(0, 1000))
 def test_rewards_between_the_ends_are_those_of_the_world_between(q, norm, seed):
     policy = np.random.default_rng(seed).dirichlet(np.ones(16), size=(3, 5))
@@ -70,7 +70,7 @@ def test_rewards_between_the_ends_are_those_of_the_world_between(q, norm, seed):
     assert shown == pytest.approx(forward(world, policy), abs=1e-13 * 3)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.lists(st.integers(-4, 4), min_size=4, max_size=4))
 def test_bands_are_quantiles_of_all_resamples(sample):
     middle, low, high = linear_runs.band(np.array(sample, dtype=float)[:, None])[:, 0]
@@ -144,6 +144,7 @@ def test_findings_on_off_dynamics_turn_with_the_data(draw):
     assert "changes what is earned at none only" in said[0]
 
 
+@pytest.mark.slow
 def test_a_put_is_worth_most_to_who_knows_the_market(draw):
     rows = draw("put_robustness", runs=2, step=0.35, dimensions=[20], bonuses=[1.0])
     rises = sorted({row["rise"] for row in rows})

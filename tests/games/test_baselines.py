@@ -169,7 +169,7 @@ def test_the_prox_solves_its_problem(pull, seed):
         assert logs[own] == pytest.approx(np.log(strategies[own]), abs=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     tree=game_trees(max_players=2, max_depth=4, payoffs="zero_sum").filter(
         lambda tree: tree.players == 2

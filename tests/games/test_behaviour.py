@@ -50,7 +50,7 @@ def assume_small(game, most=300):
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(game_trees(), SEEDS)
 def test_plans_and_back(tree, seed):
     game = from_tree(tree)
@@ -68,7 +68,7 @@ def test_plans_and_back(tree, seed):
     assert exact_payoffs(game, back) == exact_payoffs(game, profile)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(game_trees(), SEEDS)
 def test_floats_are_the_rounded_fractions(tree, seed):
     game = from_tree(tree)
@@ -80,7 +80,7 @@ def test_floats_are_the_rounded_fractions(tree, seed):
     np.testing.assert_allclose(behaviour(game, plan), profile, rtol=1e-12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(SMALL)
 def test_pure_strategies_are_all_choices(tree):
     game = from_tree(tree)
@@ -103,7 +103,7 @@ def test_pure_strategies_are_all_choices(tree):
         assert np.array_equal(plans[:, :-1], reduced)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(SMALL, SEEDS, st.booleans())
 def test_behaviour_is_realised_by_a_mixture(tree, seed, reduced):
     game = from_tree(tree)
@@ -120,7 +120,7 @@ def test_behaviour_is_realised_by_a_mixture(tree, seed, reduced):
     assert list(realisation_plan(game, back)) == list(plan)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(SMALL, SEEDS, st.booleans())
 def test_mixtures_earn_what_their_behaviour_earns(tree, seed, reduced):
     game = from_tree(tree)
@@ -143,7 +143,7 @@ def test_mixtures_earn_what_their_behaviour_earns(tree, seed, reduced):
     assert list(exact_payoffs(game, profile)) == expected
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(factored_rules(max_depth=2, max_hands=2), st.booleans())
 def test_normal_forms_of_factored_games_are_those_of_their_tree(rules, blocks):
     game, tree = build_factored(rules, blocks=blocks), from_tree(build_tree(Unfolded(rules)))

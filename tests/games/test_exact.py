@@ -140,7 +140,7 @@ def test_liars_dice_is_rolled_exactly(sides):
     assert {abs(x) for x in form.paid.ravel()} == {Fraction(1, sides**2)}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(game_trees(), SEEDS)
 def test_payoffs_are_those_of_the_histories(tree, seed):
     game = from_tree(tree)
@@ -150,7 +150,7 @@ def test_payoffs_are_those_of_the_histories(tree, seed):
     assert exact_deviations(exact_form(game), profile).payoffs == expected
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(game_trees(max_depth=4, max_actions=2), SEEDS)
 def test_best_responses_are_the_best_pure_strategies(tree, seed):
     game = from_tree(tree)
@@ -171,7 +171,7 @@ def test_best_responses_are_the_best_pure_strategies(tree, seed):
     assert found.exploitability * game.players == found.nash_conv
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(game_trees(max_depth=4), SEEDS)
 def test_regrets_are_derivatives_of_payoffs(tree, seed):
     # A player's payoff is a polynomial of degree one in the probabilities at one set, and its slope
@@ -195,7 +195,7 @@ def test_regrets_are_derivatives_of_payoffs(tree, seed):
             assert slope == own * regrets[j]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(game_trees(), SEEDS)
 def test_certified_bounds_contain_the_exact_numbers(tree, seed):
     game = from_tree(tree)
@@ -205,7 +205,7 @@ def test_certified_bounds_contain_the_exact_numbers(tree, seed):
     _check_certified(game, game, profile)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(factored_rules(max_depth=2), SEEDS, st.booleans())
 def test_certified_bounds_of_factored_games_contain_those_of_the_tree(rules, seed, blocks):
     game = build_factored(rules, blocks=blocks)

@@ -78,7 +78,7 @@ def test_every_factored_game_is_among_those_compared():
     assert {name for name, _ in SMALL} == set(FACTORED)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(factored_rules(), st.booleans(), st.integers(0, 2**32 - 1))
 def test_random_games_are_their_unfolded_trees(rules, blocks, seed):
     factored, tree = both_forms(rules, blocks)

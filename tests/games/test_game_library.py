@@ -156,7 +156,7 @@ ANY_PARAMETERS = {
 }
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.data(), st.sampled_from(sorted(ANY_PARAMETERS)))
 def test_any_parameters_make_a_sound_game_or_are_refused(data, name):
     drawn = {key: data.draw(values, key) for key, values in ANY_PARAMETERS[name].items()}

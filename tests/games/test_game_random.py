@@ -53,7 +53,7 @@ def test_trees_of_perfect_recall(tree):
     assert game.infosets == len(tree.infoset_labels)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(game_trees(recall="imperfect"))
 def test_imperfect_recall_is_found_and_named(tree):
     forgetful = forgetful_sets(tree)
@@ -63,7 +63,7 @@ def test_imperfect_recall_is_found_and_named(tree):
         from_tree(tree)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(game_trees(max_players=3), st.integers(0, 2**32 - 1))
 def test_payoffs_in_sequence_form_are_those_of_the_histories(tree, seed):
     game = from_tree(tree)

@@ -25,7 +25,7 @@ def check_same(back, game):
 
 
 @given(tree=game_trees(), name=st.text(max_size=5), label=st.text(max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_trees_read_back_bit_for_bit(tree, name, label, tmp_path_factory):
     path = tmp_path_factory.mktemp("game") / "game.npz"
     names = tuple(f"{text}{label}" for text in tree.infoset_labels)

@@ -48,7 +48,7 @@ def uneven(tree, seed):
 
 
 @given(tree=game_trees(), seed=st.integers(0, 100))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_games_come_back_with_the_same_tree(tree, seed):
     tree = uneven(tree, seed)
     back = from_openspiel(to_openspiel(from_tree(tree))).tree

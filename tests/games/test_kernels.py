@@ -91,7 +91,7 @@ def test_slots_are_paid_what_the_leaves_after_them_pay(tree, seed):
     check_slot_payoffs(game, game, random_profile(game, seed))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(factored_rules(), st.integers(0, 99))
 def test_slots_are_paid_the_same_by_blocks(rules, seed):
     blocks, rows, tree = three_forms(rules)
@@ -114,7 +114,7 @@ def best_by_enumeration(game, profile, player):
     return best
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(game_trees(max_depth=4, max_actions=2), st.integers(0, 99))
 def test_best_payoffs_are_those_of_the_best_pure_strategies(tree, seed):
     game = from_tree(tree)
@@ -127,7 +127,7 @@ def test_best_payoffs_are_those_of_the_best_pure_strategies(tree, seed):
             assert found.best[p] == pytest.approx(best_by_enumeration(game, profile, p), abs=1e-12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(game_trees(payoffs="zero_sum"), st.integers(0, 99))
 def test_zero_sum_games_are_evaluated_as_any_other(tree, seed):
     game = from_tree(tree)

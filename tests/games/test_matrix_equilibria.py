@@ -36,7 +36,8 @@ def random_game(seed, *actions):
     return MatrixGame(rng.normal(size=(len(actions), *actions)))
 
 
-@settings(deadline=None, max_examples=30)
+@pytest.mark.slow
+@settings(deadline=None, max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 4))
 def test_generic_games_have_an_odd_number_of_exact_equilibria(seed, rows, columns):
     pytest.importorskip("quantecon")
@@ -97,7 +98,7 @@ def test_enumeration_names_what_is_missing(monkeypatch):
         enumerate_equilibria(chicken())
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(1, 3))
 def test_correlated_equilibria_contain_nash_and_lie_in_the_coarse_ones(seed, rows, columns):
     pytest.importorskip("quantecon")

@@ -169,7 +169,7 @@ def test_a_learner_alone_plays_as_in_the_game():
         assert alone.regret == pytest.approx(result.regrets[0], abs=1e-9)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(DYNAMICS)))
 def test_averages_are_as_good_as_regrets_promise(seed, name):
     rng = np.random.default_rng(seed)

@@ -96,7 +96,7 @@ def test_values_agree_with_the_kernels_of_shapley_and_snow(matrix):
     assert solution.bounds.gap <= 4e-7 * max(np.abs(matrix).max(), 1e-300) + 1e-300
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(matrices(), st.integers(0, 2**32 - 1))
 def test_any_strategies_enclose_the_value(matrix, seed):
     rng = np.random.default_rng(seed)

@@ -138,7 +138,7 @@ class Plain:
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(tree=game_trees(max_players=3, max_depth=4, max_actions=2), seed=st.integers(0, 2**32 - 1))
 def test_sampled_regrets_are_unbiased(sampling, tree, seed):
     game = from_tree(tree)

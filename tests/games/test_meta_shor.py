@@ -39,7 +39,7 @@ def random_game(seed, *actions):
     return MatrixGame(rng.normal(size=(len(actions), *actions)))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([(3, 4), (1, 2), (2, 2, 3), (4,)]),

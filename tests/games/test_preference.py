@@ -90,7 +90,7 @@ def test_the_traps_are_what_they_say():
     assert ring.gap(np.full(5, 0.2)).upper < 1e-12
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(preferences(2, 5), st.sampled_from(list(dynamics.DYNAMICS)), st.integers(1, 60))
 def test_self_play_keeps_both_players_alike_and_its_gap_is_twice_the_regret(game, rule, rounds):
     result = self_play(game, rule, iterations=rounds, every=1)
@@ -151,7 +151,7 @@ def test_a_general_minimiser_finds_the_same_policies(problem, draws):
         assert least <= found.fun + 1e-12
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(2, 4), st.integers(1, 4), st.integers(0, 2**32 - 1))
 def test_extreme_pairs_are_those_of_all_draws(count, draws, seed):
     rng = np.random.default_rng(seed)
@@ -176,7 +176,7 @@ def test_two_draws_leave_the_minimiser_and_eight_do_not():
         assert (np.abs(found - step).max() < 1e-9) == same
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(inpo_problems())
 def test_the_regularised_equilibrium_is_a_fixed_point_within_its_gap(problem):
     game, start, reference, weights = problem
@@ -190,7 +190,7 @@ def test_the_regularised_equilibrium_is_a_fixed_point_within_its_gap(problem):
     assert np.abs(found.policy - target).sum() <= 4 * (1 + 1 / weight) * np.sqrt(found.distance)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(inpo_problems())
 def test_no_deviation_beats_the_certified_gap(problem):
     game, policy, reference, weights = problem

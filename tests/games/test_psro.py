@@ -108,7 +108,7 @@ matrices = st.integers(0, 2**32 - 1).map(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(matrices)
 def test_double_oracle_ends_at_the_value_within_as_many_steps_as_strategies(matrix):
     result = double_oracle(matrix)

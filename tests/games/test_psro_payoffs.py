@@ -67,7 +67,7 @@ def draw_game(seed, kind):
 KINDS = st.sampled_from(["1", "2z", "2", "3z", "3", "4z", "blocks"])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1), KINDS)
 def test_the_tensor_holds_the_payoffs_of_all_profiles(seed, kind):
     rng = np.random.default_rng(seed)
@@ -87,7 +87,7 @@ def run_of(game, first=False):
     return Run(game, Shor.training(), Shor.evaluation(), 1e-12 * game.payoff_range, first, 2.0**31)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1), KINDS)
 def test_a_mixture_of_plans_is_judged_as_its_behaviour_strategies(seed, kind):
     """Kuhn's theorem: the mixture's plan, the behaviour it implies, the tensor say the same."""

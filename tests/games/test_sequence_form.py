@@ -97,7 +97,7 @@ def test_averages_of_cfr_enclose_the_same_value(name, parameters):
     assert solution.gap < 1e-8
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(zero_sum_games())
 def test_exact_and_certified_values_of_random_games(game):
     exact = sequence_form_nash(game, arithmetic="rational")
@@ -111,7 +111,7 @@ def test_exact_and_certified_values_of_random_games(game):
     assert floats.value == pytest.approx(float(exact.value), abs=floats.gap)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(zero_sum_games(max_depth=4))
 def test_the_normal_form_has_the_same_value_exactly(game):
     value = sequence_form_nash(game, arithmetic="rational").value
@@ -122,7 +122,7 @@ def test_the_normal_form_has_the_same_value_exactly(game):
             assert solve_matrix_game(matrix, arithmetic="rational").value == value
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(factored_rules(min_players=2, max_players=2, max_depth=2), st.booleans())
 def test_factored_games_have_the_value_of_their_tree(rules, blocks):
     assume(rules.zero_sum)
@@ -131,7 +131,7 @@ def test_factored_games_have_the_value_of_their_tree(rules, blocks):
     assert bounds.lower <= sequence_form_nash(tree, arithmetic="rational").value <= bounds.upper
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(zero_sum_games(), SEEDS)
 def test_no_profile_proves_more_than_the_value(game, seed):
     value = sequence_form_nash(game, arithmetic="rational").value
@@ -140,7 +140,7 @@ def test_no_profile_proves_more_than_the_value(game, seed):
     assert -best.upper[1] <= value <= best.upper[0]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(zero_sum_games(max_depth=4))
 def test_the_simplex_method_finds_equilibria_too(game):
     form = exact_form(game)

@@ -99,7 +99,7 @@ def _rounding(values, weights, budget=0.0):
 
 
 @pytest.mark.parametrize("kind", CONSTRAINED + PENALISED)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_on_distributions_duals_are_the_worst_cases(kind, data):
     values, rows = data.draw(distributions())
@@ -117,7 +117,7 @@ def test_on_distributions_duals_are_the_worst_cases(kind, data):
     assert np.all(found <= truth.upper + slack)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(problem=distributions())
 def test_without_adversary_the_dual_is_the_expectation(problem):
     values, rows = problem
@@ -148,7 +148,7 @@ def _capped(values, weights, alpha):
     return sum(g * c for g, c in pairs), sum(g * c * c for g, c in pairs)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(problem=estimates(), radius=st.sampled_from([0.0, 0.1, 0.3, 1.0]))
 def test_total_variation_is_the_best_cap(problem, radius):
     values, weights, floor = problem
@@ -163,7 +163,7 @@ def test_total_variation_is_the_best_cap(problem, radius):
         assert found[i] == pytest.approx(float(truth), abs=_rounding(values, g, radius), rel=0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(problem=estimates(), penalty=st.sampled_from([0.0, 0.1, 2.0, 1e9]))
 def test_penalised_total_variation_caps_above_the_floor(problem, penalty):
     values, weights, floor = problem
@@ -174,7 +174,7 @@ def test_penalised_total_variation_caps_above_the_floor(problem, penalty):
         assert found[i] == pytest.approx(float(truth), abs=_rounding(values, g), rel=0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(problem=estimates(), penalty=st.sampled_from([0.1, 2.0, 1e3]))
 def test_penalised_kullback_leibler_is_minus_a_logarithm_up_to_the_ceiling(problem, penalty):
     values, weights, floor = problem
@@ -192,7 +192,7 @@ def test_penalised_kullback_leibler_is_minus_a_logarithm_up_to_the_ceiling(probl
 
 
 @pytest.mark.parametrize("penalised", [False, True])
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(problem=estimates(), budget=st.sampled_from([0.0, 1e-3, 0.1, 0.5, 2.0, 10.0]))
 def test_chi_square_is_the_best_cap_between_values_too(penalised, problem, budget):
     values, weights, floor = problem
@@ -262,7 +262,7 @@ def _at_zero(values, weights, variance, x, y):
     return float(_capped(values, weights, x)[0])
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(problem=estimates(), radius=st.sampled_from([1e-12, 1e-3, 0.1, 0.5, 2.0, 10.0]))
 def test_kullback_leibler_is_that_of_the_monotone_distribution_function(problem, radius):
     values, weights, _ = problem
@@ -291,7 +291,7 @@ def test_a_debt_that_is_just_paid_leaves_no_mass():
     assert found[0] == pytest.approx(5.5, abs=1e-12)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(problem=distributions(), seed=st.integers(0, 2**32 - 1))
 def test_a_monotone_estimate_is_no_further_from_the_truth(problem, seed):
     values, rows = problem

@@ -60,7 +60,7 @@ def reward_of_off_dynamics(state, action, h, *, delta, norm):
     delta=st.floats(0.3, 0.7),
     q=st.one_of(st.none(), st.floats(0.0, 1.0)),
 )
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_off_dynamics_worlds_are_those_of_the_source(norm, delta, q):
     world = {"delta": delta, "xi_norm": norm}
     mdp = off_dynamics(**world) if q is None else off_dynamics_target(**world, perturbation=q)
@@ -146,7 +146,7 @@ STARTS = (95.0, 97.5, 100.0, 102.5, 105.0)
     horizon=st.integers(1, 10),
     support=st.sampled_from(["simplex", "nominal"]),
 )
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_american_put_values_are_those_of_the_binomial_recursion(up, radius, horizon, support):
     put = american_put(up_probability=up, horizon=horizon)
     nominal = backward_induction(put.mdp)
@@ -209,7 +209,7 @@ def test_frozen_lake_without_cracks_is_that_of_gymnasium(size, slip):
 
 
 @given(crack=st.floats(0.0, 1.0), stronger=st.floats(0.0, 1.0), size=st.sampled_from([4, 8]))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_an_adversary_of_the_ice_is_a_lake_with_more_cracks(crack, stronger, size):
     radius = stronger * (1.0 - crack)
     lake = linear_frozen_lake(size=size, crack=crack, horizon=12)
@@ -251,7 +251,7 @@ def layouts(draw):
 
 
 @given(layout=layouts(), slip=st.floats(0.0, 1.0), wind=st.floats(0.0, 1.0))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_gridworld_moves_as_spelt_out_in_coordinates(layout, slip, wind):
     compass = {"left": (0, -1), "down": (1, 0), "right": (0, 1), "up": (-1, 0)}
     sides = {"left": "up down", "right": "up down", "up": "left right", "down": "left right"}
@@ -299,7 +299,7 @@ def test_gridworld_moves_as_spelt_out_in_coordinates(layout, slip, wind):
     slip=st.floats(0.0, 0.3),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_lock_is_worth_opening_and_hard_to_open_by_chance(length, actions, slip, seed):
     small = 0.1 * (1 - slip) ** length
     lock = linear_lock(length, actions, seed=seed, slip=slip, distractor=small)

@@ -40,7 +40,7 @@ def values(mdp: EpisodicMDP) -> tuple[float, float]:
     gap=st.floats(0.0, 0.5),
     seed=SEEDS,
 )
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_a_tree_is_worth_what_it_says(actions, levels, waiting, paid, gap, seed):
     horizon = waiting + levels + paid
     mdp = waiting_tree(actions, levels, gap=gap, waiting=waiting, horizon=horizon, seed=seed)
@@ -84,7 +84,7 @@ def test_every_way_through_a_tree_meets_one_leaf_and_pays_half():
     share=st.floats(0.0, 1.0),
     seed=SEEDS,
 )
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_a_chain_is_worth_what_it_says(actions, horizon, rate, share, seed):
     delta = 1 / horizon if rate is None else rate
     gap = share * (1 - 2 * delta)
@@ -107,7 +107,7 @@ def test_a_chain_of_eight_steps_in_fractions():
 
 
 @given(bits=st.integers(1, 4), horizon=st.integers(2, 8), share=st.floats(0.0, 1.0), seed=SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_a_hypercube_is_worth_what_it_says(bits, horizon, share, seed):
     gap = share / horizon / bits
     model = hypercube(bits, gap=gap, horizon=horizon, seed=seed)
@@ -150,7 +150,7 @@ def test_learners_with_features_run_on_a_hypercube():
 
 
 @given(length=st.integers(1, 4), actions=st.integers(2, 4), gap=st.floats(0.0, 0.5), seed=SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_a_fine_lock_is_worth_what_it_says(length, actions, gap, seed):
     mdp = fine_lock(length, actions, gap=gap, seed=seed, distractor=0.2)
     assert (mdp.horizon, mdp.states) == (length + 2, 4)

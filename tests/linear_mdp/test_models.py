@@ -55,7 +55,7 @@ def two_states(**changes):
 
 
 @given(linear_mdps())
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_kernels_and_rewards_are_the_sums_over_factors(mdp):
     tabular = mdp.to_tabular()
     for h in range(mdp.horizon):
@@ -75,7 +75,7 @@ def test_kernels_and_rewards_are_the_sums_over_factors(mdp):
 
 
 @given(episodic_mdps())
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_every_finite_mdp_is_linear_with_a_feature_for_each_pair(tabular):
     mdp = LinearMDP.from_tabular(tabular)
     assert mdp.simplex
@@ -86,7 +86,7 @@ def test_every_finite_mdp_is_linear_with_a_feature_for_each_pair(tabular):
 
 
 @given(episodic_mdps(), st.floats(0.0, 1.0), st.sampled_from([TotalVariation, ChiSquare]))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_factor_wise_balls_of_pairs_are_rectangular_in_pairs(tabular, radius, ball):
     robust = plan(RobustLinearMDP(LinearMDP.from_tabular(tabular), ball(radius)))
     reference = robust_backward_induction(tabular, ball(radius))
@@ -96,7 +96,7 @@ def test_factor_wise_balls_of_pairs_are_rectangular_in_pairs(tabular, radius, ba
 
 
 @given(linear_mdps(), st.integers(0, 2**32 - 1))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_a_change_of_basis_leaves_the_model_but_takes_it_off_the_simplex(mdp, seed):
     rng = np.random.default_rng(seed)
     basis = np.linalg.qr(rng.normal(size=(mdp.dimension, mdp.dimension)))[0]

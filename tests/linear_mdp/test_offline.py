@@ -66,7 +66,7 @@ def test_pevi_is_the_algorithm_of_the_paper(
     np.testing.assert_allclose(learnt.action_values, plain.action_values, **CLOSE)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(SEEDS, st.booleans(), st.integers(1, 40), st.sampled_from(BALLS))
 def test_drpvi_is_the_algorithm_of_the_paper(
     seed: int, fails: bool, episodes: int, ball: Any

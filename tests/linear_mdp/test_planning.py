@@ -199,7 +199,7 @@ def _assert_contains(solution, truth):
 
 
 @pytest.mark.parametrize("name", ["total_variation", "penalised_total_variation"])
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_certified_bounds_contain_the_rational_optimum(name, data):
     model = data.draw(robust_linear_mdps(name))
@@ -343,7 +343,7 @@ def test_certified_bounds_contain_the_regularised_optimum(name, data):
 # Certificates among themselves.
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_policies_and_worst_measures_attain_the_values(data):
     model = data.draw(robust_linear_mdps())
@@ -363,7 +363,7 @@ def test_policies_and_worst_measures_attain_the_values(data):
         assert np.all(against.values <= solution.values + slack)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_no_member_does_worse_than_the_worst_measures(data):
     model = data.draw(robust_linear_mdps("total_variation"))
@@ -379,7 +379,7 @@ def test_no_member_does_worse_than_the_worst_measures(data):
         assert np.all(against.upper >= solution.lower)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(mdp=linear_mdps())
 def test_without_adversary_plans_are_those_of_the_kernels(mdp):
     solution, spelt_out = plan(mdp), backward_induction(mdp.to_tabular())
@@ -388,7 +388,7 @@ def test_without_adversary_plans_are_those_of_the_kernels(mdp):
     assert solution.worst_measures == pytest.approx(mdp.measures)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(mdp=linear_mdps(), seed=st.integers(0, 99))
 def test_features_need_not_be_on_the_simplex_without_adversary(mdp, seed):
     # The same kernels and rewards in other coordinates.

@@ -33,7 +33,7 @@ def random_models(draw, least_gap=0.0):
 
 
 @given(random_models())
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_random_models_are_linear_on_the_simplex_with_rewards_in_the_unit_interval(drawn):
     mdp, asked = drawn
     assert mdp.simplex
@@ -59,7 +59,7 @@ def least_mass(tabular, state, h):
 
 
 @given(random_models())
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_no_policy_leaves_a_direction_of_random_models_uncovered(drawn):
     """Every state whose features are e_i for all actions adds its mass times e_i e_i'."""
     mdp, asked = drawn
@@ -72,7 +72,7 @@ def test_no_policy_leaves_a_direction_of_random_models_uncovered(drawn):
 
 
 @given(random_models(), st.integers(0, 2**32 - 1))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_least_eigenvalues_of_random_models_keep_the_promise_against_a_search(drawn, seed):
     """The search: the policy that visits the weakest direction least, and its weakest direction."""
     mdp, asked = drawn
@@ -106,7 +106,7 @@ def test_without_coverage_there_is_a_policy_that_misses_a_direction():
 
 
 @given(random_models(least_gap=0.01))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_actions_of_random_models_are_best_or_worse_by_the_gap(drawn):
     mdp, asked = drawn
     solution = backward_induction(mdp.to_tabular())

@@ -84,7 +84,7 @@ def test_another_seed_is_another_run_and_a_generator_moves_on() -> None:
     assert np.any(run(seed=draw).returns != run(seed=draw).returns)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(NAMES, st.lists(st.integers(1, 12), max_size=4), st.integers(1, 300), st.data())
 def test_an_interrupted_run_goes_on_to_the_same_bits(
     name: str, stops: list[int], episodes: int, data: st.DataObject

@@ -70,7 +70,7 @@ def test_optimum_agrees_with_an_interior_point_method(seed, constraints):
 
 
 @given(mdp=discounted_mdps(discounts=(0.0, 0.5, 0.9)), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_bounds_hold_for_any_other_policy(mdp, seed):
     """No policy within the budgets is above the upper bound; the answer is one of them."""
     rng = np.random.default_rng(seed)
@@ -102,7 +102,7 @@ def test_loose_budgets_leave_the_optimum(sparse):
 
 
 @given(seed=st.integers(0, 1000), prices=st.lists(st.floats(0, 20), min_size=2, max_size=2))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_dual_is_above_the_optimum_and_its_slope_supports_it(seed, prices):
     mdp, costs, budgets = case(seed, 2)
     best = solve_constrained(mdp, costs, budgets)

@@ -154,7 +154,7 @@ def models(draw):
 
 @pytest.mark.parametrize("suffix", [".tra", ".drn"])
 @given(model=models())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_written_reads_back_the_same(tmp_path_factory, suffix, model):
     path = tmp_path_factory.mktemp("explicit") / f"model{suffix}"
     write, read = (write_prism, read_prism) if suffix == ".tra" else (write_drn, read_drn)
@@ -172,7 +172,7 @@ def test_what_is_written_reads_back_the_same(tmp_path_factory, suffix, model):
 
 
 @given(mdp=discounted_mdps())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_an_mdp_and_its_explicit_model_have_the_same_values(mdp):
     model = ExplicitModel.from_mdp(mdp)
     ours = policy_iteration(mdp)
@@ -182,7 +182,7 @@ def test_an_mdp_and_its_explicit_model_have_the_same_values(mdp):
 
 
 @given(keep=st.integers(0, 10**6), suffix=st.sampled_from([".tra", ".lab", ".trew", ".drn"]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_truncated_file_is_refused_or_complete(tmp_path_factory, keep, suffix):
     """Cut at any line, a file is refused with its name and line; only its last line may go."""
     folder = tmp_path_factory.mktemp("cut")
@@ -204,7 +204,7 @@ def test_a_truncated_file_is_refused_or_complete(tmp_path_factory, keep, suffix)
     length=st.integers(0, 12),
     junk=st.text(alphabet=st.sampled_from('0123456789.-[]{}@$#/:,="e \n\t²é\x00'), max_size=6),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_damaged_file_is_read_or_refused_by_name(tmp_path_factory, suffix, place, length, junk):
     folder = tmp_path_factory.mktemp("damaged")
     texts = {".tra": TRA, ".lab": LAB, ".srew": SREW, ".trew": TREW, ".drn": DRN}

@@ -31,7 +31,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 @given(seed=SEEDS, states=st.integers(1, 30), actions=st.integers(1, 4), data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_garnet_rows_have_exactly_the_successors_asked_for(seed, states, actions, data):
     successors = data.draw(st.integers(1, states))
     mdp = garnet(states, actions, successors, seed=seed)
@@ -86,7 +86,7 @@ def test_the_4x3_world_has_the_utilities_of_the_textbook():
 
 
 @given(seed=SEEDS, rows=st.integers(1, 4), columns=st.integers(1, 4), slip=st.floats(0, 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_gridworld_moves_as_a_walker_would(seed, rows, columns, slip):
     rng = np.random.default_rng(seed)
     grid = rng.choice(list("..#SGP"), size=(rows, columns))
@@ -147,7 +147,7 @@ def test_river_swim_kernel_by_hand():
     slip=st.fractions(0, 1, max_denominator=20),
     discount=st.fractions(0, Fraction(19, 20), max_denominator=20),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_stepping_ahead_on_the_chain_has_its_closed_form(states, slip, discount):
     """V(0) = (2 p + 10 (1 - p) q^(n - 1)) / (1 - g) with q = g (1 - p)."""
     mdp = chain(states, slip=float(slip), discount=float(discount))
@@ -172,7 +172,7 @@ def test_the_inventory_of_the_textbook():
 
 
 @given(seed=SEEDS, capacity=st.integers(1, 8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_inventory_stock_follows_the_demand(seed, capacity):
     rng = np.random.default_rng(seed)
     demand = rng.dirichlet(np.ones(rng.integers(1, 6)))
@@ -192,7 +192,7 @@ def test_inventory_stock_follows_the_demand(seed, capacity):
 
 
 @given(seed=SEEDS, states=st.integers(1, 12), discount=st.sampled_from([0.3, 0.9, 0.99]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_machines_are_replaced_from_some_condition_on(seed, states, discount):
     """Puterman (1994), section 4.7.5: a control limit policy is optimal."""
     rng = np.random.default_rng(seed)
@@ -230,7 +230,7 @@ def _put(time, price, *, horizon, strike, up, down, p, discount):
     p=st.floats(0, 1),
     discount=st.floats(0.5, 1),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_american_put_equals_the_binomial_recursion(horizon, starts, up, down, p, discount):
     mdp = american_put(
         horizon, start=starts, strike=100.0, up=up, down=down, probability=p, discount=discount

@@ -38,7 +38,7 @@ def same(one, two):
 
 
 @given(mdp=discounted_mdps(), ends=st.booleans(), is_sparse=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_mdps_come_back_bit_for_bit(mdp, ends, is_sparse):
     model = with_end(mdp) if ends else mdp
     env = to_gymnasium(model.to_sparse() if is_sparse else model)
@@ -49,7 +49,7 @@ def test_mdps_come_back_bit_for_bit(mdp, ends, is_sparse):
 
 
 @given(mdp=episodic_mdps(), data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_finite_horizons_come_back_bit_for_bit(mdp, data):
     if mdp.actions > 1 and data.draw(st.booleans()):
         rewards, kernel = mdp.rewards.copy(), mdp.transitions.copy()

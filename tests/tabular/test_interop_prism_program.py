@@ -41,7 +41,7 @@ def starting_in_one(mdp):
 
 
 @given(mdp=discounted_mdps())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_program_says_what_the_mdp_says(mdp):
     mdp = starting_in_one(mdp)
     kernel, rewards, labels = meaning(program(ExplicitModel.from_mdp(mdp)))
@@ -97,7 +97,7 @@ def test_what_a_program_cannot_hold_is_refused(tmp_path):
 
 
 @given(mdp=discounted_mdps())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_storm_reads_the_program(mdp, tmp_path_factory):
     stormpy = pytest.importorskip("stormpy")
     path = tmp_path_factory.mktemp("storm") / "model.prism"

@@ -68,7 +68,7 @@ def scale(mdp):
 
 @pytest.mark.parametrize("step", ["rectangular", "min_q"])
 @given(case=families())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_bounds_hold_exactly_against_every_policy_and_member(step, case):
     mdp, family = case
     tolerance = 1e-6 * scale(mdp)
@@ -89,7 +89,7 @@ def test_bounds_hold_exactly_against_every_policy_and_member(step, case):
 
 
 @given(case=families())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_rectangular_hull_is_solved_exactly(case):
     mdp, family = case
     kernels = [to_fractions(k) for k in family.kernels]
@@ -104,7 +104,7 @@ def test_rectangular_hull_is_solved_exactly(case):
 
 
 @given(case=families(), data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_worst_member_encloses_the_exact_one(case, data):
     mdp, family = case
     policy = data.draw(policies(mdp))
@@ -133,7 +133,7 @@ SETS = {
     radius=st.sampled_from([0.0, 0.1, 0.5]),
     sparse=st.booleans(),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_static_equals_dynamic_under_rectangularity(name, mdp, radius, sparse):
     """Iyengar (2005), Lemma 3.3: the static search meets robust value iteration."""
     if name == "interval":

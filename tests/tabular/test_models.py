@@ -36,7 +36,7 @@ def test_an_environment_without_a_table_is_refused():
 
 
 @given(mdp=discounted_mdps(), sparse=st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_npz_reads_back_the_same_bits(tmp_path_factory, mdp, sparse):
     model = mdp.to_sparse() if sparse else mdp
     path = tmp_path_factory.mktemp("npz") / "model.npz"
@@ -49,7 +49,7 @@ def test_npz_reads_back_the_same_bits(tmp_path_factory, mdp, sparse):
 
 
 @given(mdp=episodic_mdps(), horizon=st.integers(1, 50), stationary=st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_episodic_npz_reads_back_the_same_bits(tmp_path_factory, mdp, horizon, stationary):
     if stationary:
         mdp = EpisodicMDP.stationary(mdp.transitions[0], mdp.rewards[0], horizon, mdp.initial)
@@ -141,7 +141,7 @@ def test_quantecon_problems_have_the_same_values(pairs):
 
 
 @given(mdp=discounted_mdps(), is_sparse=st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_quantecon_and_back_changes_nothing(mdp, is_sparse):
     pytest.importorskip("quantecon")
     model = mdp.to_sparse() if is_sparse else mdp
@@ -166,7 +166,7 @@ def test_quantecon_solves_our_problem_to_our_bounds(mdp):
 
 
 @given(mdp=discounted_mdps(), is_sparse=st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_pymdptoolbox_arrays_keep_kernel_rewards_and_values(mdp, is_sparse):
     kernels, rewards = to_pymdptoolbox(mdp.to_sparse() if is_sparse else mdp)
     back = DiscountedMDP.from_pymdptoolbox(kernels, rewards, mdp.discount)
@@ -180,7 +180,7 @@ def test_pymdptoolbox_arrays_keep_kernel_rewards_and_values(mdp, is_sparse):
 
 
 @given(seed=st.integers(0, 2**32 - 1), states=st.integers(1, 5), actions=st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_every_reward_convention_of_pymdptoolbox(seed, states, actions):
     rng = np.random.default_rng(seed)
     kernels = rng.dirichlet(np.ones(states), size=(actions, states))

@@ -75,7 +75,7 @@ def test_hypervolume_counts_cells(cloud):
 
 
 @given(clouds(2, 3))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_contributions_are_what_leaving_out_costs(cloud):
     points, base = np.array(cloud[0], dtype=float), np.array(cloud[1], dtype=float)
     found = hypervolume_contributions(points, base)
@@ -89,7 +89,7 @@ def test_contributions_are_what_leaving_out_costs(cloud):
 
 
 @given(clouds(2, 3), st.integers(1, 4))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_best_subsets_beat_all_others(cloud, size):
     points, base = np.array(cloud[0], dtype=float), np.array(cloud[1], dtype=float)
     chosen = hypervolume_subset(points, size, base)
@@ -121,7 +121,7 @@ def test_hypervolume_agrees_with_sampling():
 
 
 @given(mdp=discounted_mdps(discounts=(0.0, 0.9)), seed=st.integers(0, 1000))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_returns_are_occupancies_times_rewards(mdp, seed):
     rng = np.random.default_rng(seed)
     objectives = rng.random((3, *mdp.rewards.shape))

@@ -42,7 +42,7 @@ def trajectories(mdp, policy):
 
 
 @given(mdp=episodic_mdps(max_states=3, max_actions=2, max_horizon=3), seed=SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_losses_are_sums_over_all_trajectories(mdp, seed):
     policy, reference, behaviour, values = drawn(mdp, seed)
     heat = 0.7
@@ -68,7 +68,7 @@ def test_losses_are_sums_over_all_trajectories(mdp, seed):
 
 
 @given(mdp=episodic_mdps(), seed=SEEDS)
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_soft_optimum_is_certified_and_beats_other_policies(mdp, seed):
     policy, reference, _, _ = drawn(mdp, seed)
     found = soft_backward_induction(mdp, temperature=0.5, reference=reference)
@@ -105,7 +105,7 @@ def test_the_optimum_of_a_tree_is_gibbs_over_responses_with_no_loss(depth, vocab
 
 
 @given(seed=SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_what_a_policy_loses_is_a_cumulant_of_its_residual(seed):
     """Whatever the values in between: they telescope."""
     tree = token_tree(np.random.default_rng(seed).normal(size=9), 2, 3)

@@ -42,7 +42,7 @@ def _encloses(solution, exact):
 @pytest.mark.parametrize("planner", PLANNERS)
 @pytest.mark.parametrize("tolerance", [1e-8, 1.0])
 @given(mdp=discounted_mdps(), sparse=st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_bounds_contain_the_exact_rational_optimum(planner, tolerance, mdp, sparse):
     exact = policy_iteration(mdp, arithmetic="rational")
     scale = max(1.0, np.abs(mdp.rewards[mdp.available]).max())
@@ -53,7 +53,7 @@ def test_bounds_contain_the_exact_rational_optimum(planner, tolerance, mdp, spar
 
 
 @given(mdp=discounted_mdps(max_states=4), data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_rational_policy_iteration_beats_every_deterministic_policy(mdp, data):
     exact = policy_iteration(mdp, arithmetic="rational")
     other = data.draw(policies(mdp)).argmax(axis=1)
@@ -65,7 +65,7 @@ def test_rational_policy_iteration_beats_every_deterministic_policy(mdp, data):
 
 @pytest.mark.parametrize("planner", PLANNERS)
 @given(mdp=discounted_mdps())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_the_policy_attains_the_lower_bound(planner, mdp):
     solution = PLANNERS[planner](mdp, tolerance=1e-2)
     attained = evaluate_policy(mdp, solution.policy, arithmetic="rational").values
@@ -74,7 +74,7 @@ def test_the_policy_attains_the_lower_bound(planner, mdp):
 
 @pytest.mark.parametrize("method", ["direct", "iterative"])
 @given(mdp=discounted_mdps(), sparse=st.booleans(), data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_evaluation_encloses_the_exact_value(method, mdp, sparse, data):
     policy = data.draw(policies(mdp))
     exact = evaluate_policy(mdp, policy, arithmetic="rational").values
@@ -83,7 +83,7 @@ def test_evaluation_encloses_the_exact_value(method, mdp, sparse, data):
 
 
 @given(mdp=discounted_mdps(), data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_occupancy_reproduces_the_value(mdp, data):
     policy = data.draw(policies(mdp))
     occupancy = occupancy_measure(mdp, policy)
@@ -95,7 +95,7 @@ def test_occupancy_reproduces_the_value(mdp, data):
 
 
 @given(mdp=episodic_mdps(), data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_backward_induction_encloses_the_exact_values(mdp, data):
     policy = data.draw(st.none() | policies(mdp))
     exact = backward_induction(mdp, policy=policy, arithmetic="rational")
@@ -130,7 +130,7 @@ def test_average_reward_of_a_periodic_cycle():
 
 
 @given(mdp=discounted_mdps(max_states=4, gaps=False))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_average_reward_is_the_limit_of_discounting(mdp):
     mixed = 0.5 * mdp.transitions + 0.5 / mdp.states
     solution = relative_value_iteration(mdp.replace(transitions=mixed), tolerance=1.0)

@@ -53,7 +53,7 @@ def condition(mdp):
 
 
 @given(mdp=discounted_mdps(), data=st.data(), sparse=st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_direct_gradient_is_the_derivative(mdp, data, sparse):
     policy = data.draw(policies(mdp))
     expected = complex_step(lambda p: value_of(mdp, p), policy, mdp.available)
@@ -62,7 +62,7 @@ def test_direct_gradient_is_the_derivative(mdp, data, sparse):
 
 
 @given(mdp=discounted_mdps(), seed=st.integers(0, 2**32 - 1), sparse=st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_softmax_gradient_is_the_derivative(mdp, seed, sparse):
     logits = np.random.default_rng(seed).normal(size=mdp.rewards.shape)
 
@@ -77,7 +77,7 @@ def test_softmax_gradient_is_the_derivative(mdp, seed, sparse):
 
 
 @given(mdp=discounted_mdps(max_states=4), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_npg_is_the_gradient_preconditioned_by_the_fisher_information(mdp, seed):
     """One step equals theta + step * F^+ grad, with F built from the definition."""
     rng = np.random.default_rng(seed)
@@ -103,7 +103,7 @@ def test_npg_is_the_gradient_preconditioned_by_the_fisher_information(mdp, seed)
     share=st.floats(0.0, 0.9),
     data=st.data(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_npg_is_kl_mirror_descent_in_another_unit(mdp, step, share, data):
     start, anchor = data.draw(policies(mdp)), data.draw(policies(mdp))
     weight = share * (1 - mdp.discount) / step
@@ -129,7 +129,7 @@ def test_npg_respects_the_bound_of_agarwal_et_al(step, seed):
 
 @pytest.mark.parametrize("divergence", ["kl", "euclidean"])
 @given(mdp=discounted_mdps(), step=st.floats(1e-3, 1e3), weight=st.sampled_from([0.0, 0.5]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_mirror_descent_never_loses_value(divergence, mdp, step, weight):
     path = mirror_descent(
         mdp, step=step, iterations=8, divergence=divergence, regularisation=weight
@@ -180,7 +180,7 @@ def test_softmax_policy_gradient_converges_slowly():
 
 
 @given(mdp=discounted_mdps(), data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_a_huge_euclidean_step_is_policy_iteration(mdp, data):
     start = data.draw(policies(mdp))
     path = mirror_descent(
@@ -235,7 +235,7 @@ def test_regularised_npg_is_linear_as_cen_et_al_say(share, seed):
 
 @pytest.mark.parametrize("divergence", ["kl", "euclidean"])
 @given(mdp=discounted_mdps(max_states=4), weight=st.sampled_from([0.05, 1.0]), data=st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_regularised_optimum_agrees_with_plain_iteration(divergence, mdp, weight, data):
     """Bounds contain the fixed point of the regularised operator, iterated in plain NumPy."""
     scale = np.abs(mdp.rewards[mdp.available]).max().clip(1)
@@ -298,7 +298,7 @@ def test_a_vanishing_regulariser_leaves_the_optimum():
 
 
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 7))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_projection_meets_its_optimality_conditions(seed, size):
     """p is the projection of x iff (x - p) . (q - p) <= 0 for every vertex q."""
     rng = np.random.default_rng(seed)
@@ -324,7 +324,7 @@ def test_projection_agrees_with_a_quadratic_program():
 
 @pytest.mark.parametrize("mirror", [KL, EUCLIDEAN])
 @given(seed=st.integers(0, 2**32 - 1), keep=st.sampled_from([0.0, 0.3, 1.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_mirror_steps_beat_every_other_point(mirror, seed, keep):
     rng = np.random.default_rng(seed)
     current, reference, other = rng.dirichlet(np.ones(4), size=3)

@@ -283,7 +283,7 @@ def test_radius_zero_is_the_nominal_problem(name, rectangularity, mdp):
 
 
 @given(mdp=discounted_mdps(gaps=False, discounts=PROMPT))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_total_variation_ball_of_radius_one_allows_every_kernel(mdp):
     scale = 1e-8 * max(1.0, np.abs(mdp.rewards).max())
     solution = robust_value_iteration(mdp, TotalVariation(1.0), tolerance=scale)

@@ -79,7 +79,7 @@ def _contains(found, exact):
 
 
 @given(problem=robust_mdps(), sweeps=st.sampled_from([1, 3, 10_000]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_certificates_contain_the_exact_optimum(problem, sweeps):
     exact = robust_policy_iteration(*problem, arithmetic="rational")
     for tolerance in (1e-6, 0.0):
@@ -89,7 +89,7 @@ def test_certificates_contain_the_exact_optimum(problem, sweeps):
 
 
 @given(data=st.data(), problem=robust_mdps(), answers=st.sampled_from([1, 2, 1000]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_certificates_contain_the_exact_value_of_a_policy(data, problem, answers):
     mdp, uncertainty = problem
     policy = data.draw(policies(mdp)) * data.draw(st.sampled_from([1 - 9e-10, 1.0, 1 + 9e-10]))
@@ -142,7 +142,7 @@ def rows(draw):
 
 @pytest.mark.parametrize("name", [*BALLS, "interval"])
 @given(problem=rows(), radius=st.sampled_from(RADII))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_worst_members_are_worth_the_dual_exactly(name, problem, radius):
     v, p = (to_fractions(x) for x in problem)
     if name == "interval":
@@ -206,7 +206,7 @@ def test_each_row_has_its_own_parameters():
 
 
 @given(problem=robust_mdps(max_states=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_exact_optimum_is_a_saddle_point(problem):
     mdp, uncertainty = problem
     found = robust_policy_iteration(*problem, arithmetic="rational")
@@ -226,7 +226,7 @@ def test_the_exact_optimum_is_a_saddle_point(problem):
 
 
 @given(data=st.data(), problem=robust_mdps(max_states=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_policy_has_its_exact_robust_value_under_its_worst_kernel(data, problem):
     mdp, uncertainty = problem
     policy = data.draw(policies(mdp))
@@ -242,7 +242,7 @@ def test_a_policy_has_its_exact_robust_value_under_its_worst_kernel(data, proble
 
 
 @given(mdp=discounted_mdps())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_radius_of_zero_is_the_nominal_optimum(mdp):
     found = robust_policy_iteration(mdp, TotalVariation(0.0), arithmetic="rational")
     assert np.all(found.values == policy_iteration(mdp, arithmetic="rational").values)

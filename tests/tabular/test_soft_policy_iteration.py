@@ -45,7 +45,7 @@ def unit(mdp):
 
 
 @given(mdp=discounted_mdps(discounts=(0.0, 0.5, 0.9)), temperature=TEMPERATURES, data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_soft_values_rise_everywhere_and_are_certified(mdp, temperature, data):
     mdp = unit(mdp)
     start = data.draw(policies(mdp))
@@ -63,7 +63,7 @@ def test_soft_values_rise_everywhere_and_are_certified(mdp, temperature, data):
 
 
 @given(mdp=discounted_mdps(discounts=(0.0, 0.5, 0.9)), temperature=TEMPERATURES)
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_optimum_is_the_fixed_point_of_the_soft_backup(mdp, temperature):
     mdp = unit(mdp)
     found = soft_optimum(mdp, temperature=temperature)
@@ -115,7 +115,7 @@ def test_it_is_mirror_descent_with_the_largest_regularised_step(seed):
 
 
 @given(mdp=discounted_mdps(max_states=3), temperature=TEMPERATURES, data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_improvement_minimises_the_divergence_of_the_actor(mdp, temperature, data):
     mdp = unit(mdp)
     values = np.random.default_rng(data.draw(st.integers(0, 100))).normal(size=mdp.states)

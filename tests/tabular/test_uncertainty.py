@@ -265,7 +265,7 @@ def _as_exact(number, truth):
 
 @pytest.mark.parametrize("name", SETS)
 @given(problem=problems(), level=st.sampled_from(RADII))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_bounds_contain_the_exact_worst_case(name, problem, level):
     values, nominal = problem
     uncertainty = SETS[name](level, len(values))
@@ -279,7 +279,7 @@ def test_bounds_contain_the_exact_worst_case(name, problem, level):
 
 
 @given(problem=problems(), shortfall=st.sampled_from([0.0, 1e-16, 1e-12, 1e-8, 1e-3]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @pytest.mark.parametrize("name", ["kullback_leibler", "chi_square"])
 def test_bounds_hold_where_the_least_value_is_almost_reached(name, problem, shortfall):
     values, nominal = problem
@@ -296,7 +296,7 @@ def test_bounds_hold_where_the_least_value_is_almost_reached(name, problem, shor
 
 
 @given(data=st.data(), problem=problems())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_interval_bounds_contain_the_exact_worst_case(data, problem):
     values, nominal = problem
     width = data.draw(st.sampled_from([0.0, 1e-3, 0.1, 1.0]))
@@ -347,7 +347,7 @@ def _divergence(name, q, p):
 
 @pytest.mark.parametrize("name", [name for name in BALLS if name != "wasserstein"])
 @given(problem=problems(), level=st.sampled_from(RADII))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_members_belong_to_the_ball_and_attain_the_expectation(name, problem, level):
     values, nominal = problem
     ball = BALLS[name](level, len(values))
@@ -361,7 +361,7 @@ def test_members_belong_to_the_ball_and_attain_the_expectation(name, problem, le
 
 
 @given(problem=problems(max_states=5, wild=False), level=st.sampled_from(RADII))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_wasserstein_members_can_be_paid_for(problem, level):
     values, nominal = problem
     ball = BALLS["wasserstein"](level, len(values))
@@ -380,7 +380,7 @@ def test_wasserstein_members_can_be_paid_for(problem, level):
     "name", sorted((PENALISED | ANY_DISTANCE).keys() - {"penalised_wasserstein"})
 )
 @given(problem=problems(), penalty=st.sampled_from([1e-3, 0.1, 1.0, 30.0]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_members_attain_the_penalised_expectation(name, problem, penalty):
     values, nominal = problem
     values = values - values.min()
@@ -456,7 +456,7 @@ def test_values_agree_with_a_convex_program(name, case):
 
 @pytest.mark.parametrize("name", SETS)
 @given(problem=problems(), level=st.sampled_from(RADII), long=st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_dense_and_sparse_rows_agree(name, problem, level, long):
     values, nominal = problem
     if long:  # past the length at which rows are sorted another way
@@ -490,7 +490,7 @@ def test_dense_and_sparse_rows_agree(name, problem, level, long):
     slope=st.sampled_from([0.0, 1e-3, 0.1, 0.5, 3.0]),
     level=st.sampled_from([1e-6, 0.01, 0.1, 0.5, 1.0, 10.0]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_penalised_value_is_dual_to_the_radius(name, problem, slope, level):
     """min over q of q . v + m D = min over b of inf(b) + m b, attained at the D returned."""
     values, nominal = problem
@@ -512,7 +512,7 @@ def test_the_penalised_value_is_dual_to_the_radius(name, problem, slope, level):
     level=st.sampled_from([1e-9, 1e-4, 0.01, 0.1, 0.5, 2.0]),
     factor=st.sampled_from([0.0, 0.5, 0.9, 0.999, 1.001, 1.1, 2.0, 10.0]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_multiplier_supports_the_value_from_below(name, problem, level, factor):
     """The infimum is convex in the radius: minus the multiplier is a subgradient of it."""
     values, nominal = problem
@@ -531,7 +531,7 @@ def test_the_multiplier_supports_the_value_from_below(name, problem, level, fact
     level=st.sampled_from([1e-9, 0.01, 0.1, 1.0, 10.0]),
     warm=st.sampled_from([0.0, np.inf, 1e-300, 1e300, 1.0, 1e-3, -1.0]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_useless_warm_start_costs_time_only(problem, level, warm):
     values, nominal = problem
     ball = KullbackLeibler(level)

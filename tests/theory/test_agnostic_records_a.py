@@ -72,7 +72,7 @@ def test_dual_program_bounds_from_below(seed):
     assert right >= 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(SEEDS, st.integers(2, 3))
 def test_enumerated_cover_agrees_with_the_verifier(seed, size):
     flower = agnostic_sunflower.sample_binary(Tape(seed=seed), size)
@@ -135,7 +135,7 @@ def test_the_forked_classes_hold_an_optimal_policy_and_are_not_complete():
         assert completeness_gap(mdp, policies) > 0.9
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(SEEDS)
 def test_the_step_of_cpi_maximises_the_certain_gain(seed):
     moved = agnostic_cpi.sample_moved(Tape(seed=seed), 3)

@@ -208,7 +208,7 @@ def test_a_sampler_that_ignores_its_tape_is_evaluated_once_per_size():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("record", theorems(), ids=lambda record: record.id)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.floats(0, 1), max_size=60), st.integers(0, 2**32), st.data())
 def test_hypothesis_finds_no_violation_either(record, vector, seed, data):
     """Another searcher than ours, with a taste of its own for zeros, ones and repetitions."""

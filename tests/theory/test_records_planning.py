@@ -194,7 +194,7 @@ def test_optimal_gain_lies_in_the_solvers_bracket(seed):
     assert list(best) == list(gain + bias)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(-64, 64), min_size=1, max_size=6))
 def test_exact_projection_agrees_with_the_float_one(numbers):
     point = np.array(numbers) / 32

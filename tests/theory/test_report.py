@@ -164,7 +164,7 @@ def test_formulas_become_mathml_and_unknown_ones_stay_source():
     assert "<mo>⟹</mo>" in typeset(r"a \implies b", formula=True)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.text(max_size=40))
 def test_any_text_can_be_typeset(text):
     Page(f"<p>{typeset(text)}</p>")

@@ -29,7 +29,7 @@ def constant(outcomes, baselines):
 
 
 @given(outcomes=rational_outcomes())
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_optimal_baselines_are_vertices_of_the_parabolas(outcomes):
     """On and off policy: a parabola through three exact variances has its least there."""
     base = np.array([Fraction(0)] * len(outcomes.weights))
@@ -52,7 +52,7 @@ def test_optimal_baselines_are_vertices_of_the_parabolas(outcomes):
 
 
 @given(outcomes=rational_outcomes())
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_the_global_baseline_is_the_best_shared_one(outcomes):
     at = [estimator_moments(outcomes, reinforce(c)).variance for c in (-1, 0, 1)]
     curvature = (at[0] + at[2] - 2 * at[1]) / 2
@@ -68,7 +68,7 @@ def test_the_global_baseline_is_the_best_shared_one(outcomes):
 
 
 @given(outcomes=rational_outcomes())
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_each_coordinate_has_its_own_optimum(outcomes):
     found = coordinate_baselines(outcomes)
     for j in range(outcomes.scores.shape[1]):

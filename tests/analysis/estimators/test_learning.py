@@ -175,7 +175,7 @@ def test_networks_learn_as_a_plain_loop_does():
     assert_same(run, plain_run(model, ESTIMATORS["oblr"], rule, seed=4, **sizes))
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.sampled_from(LINEAR), st.sampled_from(["rloo", "oblr", "optimal"]), st.integers(0, 2**32))
 def test_runs_of_linear_models_are_those_of_a_plain_loop(model, name, seed):
     model = make_model(*model, seed=seed % 1000)

@@ -23,7 +23,7 @@ UNBIASED = ("reinforce", "rloo", "value", "optimal", "oblr", "coordinate", "rema
 RATIONAL = [name for name, record in ESTIMATORS.items() if record.rational]
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(rational_outcomes(off_policy=False), st.sampled_from(RATIONAL), st.integers(1, 2))
 def test_all_estimates_have_the_exact_moments_in_fractions(outcomes, name, prompts):
     chances, estimates = enumerate_estimates(outcomes, name, group_size=2, prompts=prompts)
@@ -68,7 +68,7 @@ def test_the_expected_gain_is_the_sum_over_ordered_batches(name):
     assert found == pytest.approx(expected, abs=1e-14)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     st.sampled_from(["bandit", "contextual", "tree"]),
     st.sampled_from(["tabular", "linear"]),

@@ -41,7 +41,7 @@ def log_probabilities(model, parameters):
 
 
 @given(drawn=models())
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_probabilities_are_products_over_the_path(drawn):
     model, parameters, behaviour = drawn
     outcomes = model.at(parameters, behaviour=behaviour)
@@ -55,7 +55,7 @@ def test_probabilities_are_products_over_the_path(drawn):
 
 
 @given(drawn=models())
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_scores_are_finite_differences_of_the_log_probability(drawn):
     model, parameters, _ = drawn
     scores = model.at(parameters).scores

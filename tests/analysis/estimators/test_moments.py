@@ -187,7 +187,7 @@ def test_grpo_with_binary_rewards_has_a_sum_over_successes(size):
 
 
 @given(outcomes=rational_outcomes(off_policy=False), size=st.integers(2, 5))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_the_own_sample_in_the_mean_shrinks_the_gradient(outcomes, size):
     """Unbiased: any baseline of the prompt and leave-one-out; own sample included: 1 - 1 / G."""
     gradient = outcomes.gradient
@@ -199,14 +199,14 @@ def test_the_own_sample_in_the_mean_shrinks_the_gradient(outcomes, size):
 
 
 @given(outcomes=rational_outcomes(off_policy=True), size=st.integers(2, 4))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_importance_sampling_keeps_them_unbiased(outcomes, size):
     for name in ("reinforce", "rloo", "value", "optimal", "coordinate", "oblr", "remax"):
         assert not np.any(estimator_moments(outcomes, name, group_size=size).bias)
 
 
 @given(outcomes=rational_outcomes(off_policy=False), size=st.integers(2, 5))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_variance_of_one_prompts_samples(outcomes, size):
     """Result 2: the trace is (E |g|^2 (r - b)^2 - |grad J_x|^2) / G within, and d-weighted between.
 
@@ -234,7 +234,7 @@ def test_variance_of_one_prompts_samples(outcomes, size):
 
 
 @given(outcomes=rational_outcomes(off_policy=False), shift=st.integers(-3, 3))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_the_optimal_baseline_beats_others_by_a_parabola(outcomes, shift):
     """Result 3: a baseline off by c costs c^2 E |g|^2 a sample, exactly."""
     o = outcomes.as_one_prompt()
@@ -247,7 +247,7 @@ def test_the_optimal_baseline_beats_others_by_a_parabola(outcomes, shift):
 
 
 @given(parameters=st.lists(st.integers(1, 9), min_size=2, max_size=5), seed=st.integers(0, 99))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_norms_of_softmax_scores(parameters, seed):
     """Result 7: |g|^2 given y is 1 - 2 pi_y + |pi|^2, its mean 1 - |pi|^2."""
     from rltheory.analysis.estimators.sampling_model import softmax_bandit

@@ -17,7 +17,7 @@ from rltheory.analysis.estimators.outcomes import Outcomes
 
 
 @given(outcomes=rational_outcomes())
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_expectations_are_sums(outcomes):
     o = outcomes
     value, gradient = Fraction(0), np.zeros(o.scores.shape[1], dtype=object)
@@ -37,7 +37,7 @@ def test_expectations_are_sums(outcomes):
 
 
 @given(outcomes=rational_outcomes())
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_the_prompt_may_be_part_of_the_draw(outcomes):
     """One prompt in all: same value and gradient, and one sample has the same moments."""
     one = outcomes.as_one_prompt()
@@ -103,7 +103,7 @@ def test_sparse_scores_of_any_format(kind):
 
 
 @given(drawn=models())
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_expected_scores_are_zero_for_every_prompt(drawn):
     model, parameters, _ = drawn
     o = model.at(parameters)
@@ -112,7 +112,7 @@ def test_expected_scores_are_zero_for_every_prompt(drawn):
 
 
 @given(seed=st.integers(0, 999), count=st.integers(1, 5), size=st.integers(1, 5))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_groups_are_counted_once_each_with_their_chance(seed, count, size):
     masses = rational_rows(np.random.default_rng(seed), [count])
     types = types_of([np.arange(count)], masses)

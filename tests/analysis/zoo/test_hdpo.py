@@ -69,7 +69,7 @@ def unpack(found):
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     newsvendors(2),
     st.floats(0.0, 5.0),
@@ -149,7 +149,7 @@ def test_a_million_samples_agree(noise):
         assert abs(squares.mean() - variance) < 4 * squares.std() / np.sqrt(count)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.integers(1, 5), st.booleans(), st.integers(0, 2**32 - 1), st.floats(0, 2), st.floats(-2, 3)
 )

@@ -53,7 +53,7 @@ def test_nobody_does_better_than_the_saddle_point_says(problem):
         assert objective(problem, policy, found.rewards) <= found.value.upper + 1e-12
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(problems(2, 5))
 def test_general_solvers_find_the_same_two_values(problem):
     ours = solve_pessimistic(problem)
@@ -125,7 +125,7 @@ def test_a_class_of_two_rewards_has_the_known_gap():
     assert hull.value.contains(0.0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(problems(2, 2), st.integers(1, 4))
 def test_finite_classes_against_a_search_over_policies(problem, count):
     rows = np.random.default_rng(count).uniform(-2, 2, (count, 2))

@@ -53,7 +53,7 @@ def test_values_and_duals_are_those_of_another_solver(program, seed):
     assert found.plan.min() >= -1e-9
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(reservoirs(), st.integers(0, 2**32 - 1))
 def test_duals_are_derivatives_and_subgradients(program, seed):
     rng = np.random.default_rng(seed)

@@ -38,7 +38,7 @@ RIVALS: dict[str, Callable[..., ActorCriticRun]] = {
 }
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.sampled_from(list(RIVALS)), st.integers(0, 2**32), st.integers(1, 60), st.booleans())
 def test_compiled_runs_are_those_of_a_plain_learner(
     name: str, seed: int, episodes: int, sparse: bool

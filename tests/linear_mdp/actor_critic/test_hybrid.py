@@ -37,7 +37,7 @@ def models(seed):
     return dyadic_mdp(horizon=3, states=3, actions=2, seed=seed)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_occupancies_of_mixed_policies_are_means_over_deterministic_ones(seed):
     mdp = dyadic_mdp(horizon=2, states=2, actions=2, seed=seed)
@@ -52,7 +52,7 @@ def test_occupancies_of_mixed_policies_are_means_over_deterministic_ones(seed):
     np.testing.assert_allclose(occupancy(mdp, policy), mean, rtol=1e-13, atol=1e-16)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 15))
 def test_a_share_of_the_optimal_policy_bounds_concentrability(seed, sixteenths):
     mdp, share = models(seed), sixteenths / 16

@@ -32,7 +32,7 @@ def lists(data: Dataset) -> list[list[tuple[int, int, int]]]:
     ]
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32), st.integers(1, 40), st.sampled_from([0, 1, 30]), st.data())
 def test_a_run_is_that_of_a_plain_learner(
     seed: int, episodes: int, before: int, data: st.DataObject
@@ -80,7 +80,7 @@ def of_pairs(seed: int) -> tuple[EpisodicMDP, LinearMDP]:
     return mdp, LinearMDP.from_tabular(mdp)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32), st.integers(1, 300), st.booleans(), st.booleans(), st.integers(0, 40))
 def test_with_a_feature_for_each_pair_it_is_the_tabular_loop(
     seed: int, episodes: int, optimism: bool, reset: bool, before: int

@@ -36,7 +36,7 @@ ACTORS: dict[str, Settings] = {
 }
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.sampled_from(list(ACTORS)), st.integers(0, 2**32), st.integers(1, 80), st.booleans())
 def test_compiled_runs_are_those_of_a_plain_learner(
     name: str, seed: int, episodes: int, sparse: bool
@@ -70,7 +70,7 @@ def best_value(mdp: EpisodicMDP) -> float:
     return float(mdp.initial @ v)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(0, 2**32), st.integers(1, 60))
 def test_the_promise_less_the_value_is_tracking_plus_bellman_error(
     seed: int, episodes: int

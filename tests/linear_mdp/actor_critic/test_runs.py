@@ -103,7 +103,7 @@ PLACES: dict[str, Any] = {
 """What is interrupted: compiled code of either loop, the writing of the file."""
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     st.sampled_from(list(RUNS)),
     st.integers(1, 1000),
@@ -200,6 +200,7 @@ def test_returns_have_the_mean_of_the_values() -> None:
     assert abs(off) <= 6 * 0.5 * WORLD.horizon / np.sqrt(20_000)
 
 
+@pytest.mark.slow
 def test_a_power_statement_finds_the_error_as_often_as_it_says() -> None:
     # Curves x^(1/2) times exp(noise * log x): slopes are normal with a known deviation.
     rng = np.random.default_rng(0)

@@ -59,7 +59,7 @@ def distance(mdp, functions, policy=None):
     return worst
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(instances(2))
 def test_complete_classes_are_complete_and_hold_the_optimum(instance):
     mdp, functions = instance
@@ -71,7 +71,7 @@ def test_complete_classes_are_complete_and_hold_the_optimum(instance):
     assert functions.nearest(mdp) == (0, 0.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(instances(), st.integers(0, 2**32 - 1))
 def test_the_error_is_the_definition_s(instance, seed):
     mdp, _ = instance
@@ -104,7 +104,7 @@ def test_where_floats_round_completeness_is_up_to_rounding():
     assert 0 <= error <= 2**-48
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(instances())
 def test_bellman_errors_add_to_what_a_member_promises_too_much(instance):
     mdp, functions = instance

@@ -63,7 +63,7 @@ def longest(table, eps):
     return best
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(small, st.sampled_from([Fraction(1, 2), Fraction(1), Fraction(2)]))
 def test_the_dimension_is_the_longest_independent_sequence(table, eps):
     found = distributional_eluder(table, float(eps))
@@ -79,7 +79,7 @@ def test_the_dimension_is_the_longest_independent_sequence(table, eps):
     assert distributional_eluder(exact, float(eps)).lower == found.lower
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(small)
 def test_bounds_of_a_cut_search_hold(table):
     whole = distributional_eluder(table, 1.0)
@@ -140,7 +140,7 @@ def eliminate(rows):
     return rank
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.integers(1, 2), st.integers(1, 3), st.integers(1, 4), st.integers(0, 2**32 - 1),
 )  # fmt: skip
@@ -187,7 +187,7 @@ def test_the_sequence_of_a_class_attains_its_coefficient():
     assert found.lower <= wide.upper
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 2), st.integers(0, 2**32 - 1))
 def test_reachability_is_the_largest_over_all_policies(horizon, states, seed):
     mdp = dyadic_mdp(horizon=horizon, states=states, actions=2, seed=seed)

@@ -47,7 +47,7 @@ def excess(functions, data, member, h, policy=None):
     return losses[member] - min(losses)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(instances(), st.integers(0, 2**32 - 1), st.booleans())
 def test_excess_losses_are_those_of_the_transitions(instance, seed, on_policy):
     mdp, functions = instance

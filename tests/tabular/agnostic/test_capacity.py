@@ -71,7 +71,7 @@ def test_every_class_of_policies_of_one_step_and_two_states():
                 assert found.exact
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.sampled_from([(2, 2, 2), (1, 3, 3), (3, 2, 2), (1, 2, 3), (2, 2, 1)]),
     st.integers(1, 12),
@@ -101,7 +101,7 @@ def test_three_states_on_three_layers(count, seed):
     np.testing.assert_array_equal(spanning_capacity(policies).by_layer, by_all_mdps(policies))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.sampled_from([(2, 2, 2), (1, 3, 3), (3, 3, 2)]), st.integers(2, 14), st.integers(0, 2**32)
 )
@@ -114,7 +114,7 @@ def test_the_search_alone_closes_a_bracket_that_starts_wide_open(sizes, count, s
         assert found.plan.pairs == want[target]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.sampled_from([(2, 2, 2), (1, 3, 3), (3, 3, 2)]), st.integers(2, 14), st.integers(0, 2**32)
 )
@@ -131,7 +131,7 @@ def test_bounds_hold_where_large_groups_are_kept_whole(sizes, count, seed):
             assert found.upper == found.plan.pairs == want[target]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 3), st.integers(1, 4), st.integers(0, 2**32))
 def test_annealing_never_loses_and_counts_what_is_met(count, actions, states, seed):
     draw = np.random.default_rng(seed)
@@ -165,7 +165,7 @@ def test_annealing_finds_what_greedy_plays_miss():
     assert first.pairs < found.pairs < 30
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 3), st.integers(1, 4), st.integers(0, 2**32))
 def test_bounds_hold_whatever_the_work(count, actions, states, seed):
     policies = tables((states,) * 4, actions, count, seed)
@@ -185,7 +185,7 @@ def test_bounds_hold_whatever_the_work(count, actions, states, seed):
     assert (reachable_pairs(mdp, policies).sum(axis=(1, 2)) <= full.upper_by_layer).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(2, 12), st.integers(0, 2**32))
 def test_capacity_grows_with_the_class_and_not_with_copies(count, seed):
     policies = tables((2, 3, 3), 2, count, seed)

@@ -176,7 +176,7 @@ def a_class(seed, sizes):
     return (generator.random(shape) < share).astype(np.int8), generator
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(SEEDS, SHAPES)
 def test_names_and_copies_do_not_matter(seed, sizes):
     table, generator = a_class(seed, sizes)
@@ -190,7 +190,7 @@ def test_names_and_copies_do_not_matter(seed, sizes):
     np.testing.assert_array_equal(one.by_layer, two.by_layer)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(SEEDS, SHAPES)
 def test_one_policy_for_each_pair_is_enough(seed, sizes):
     table, _ = a_class(seed, sizes)
@@ -204,7 +204,7 @@ def test_one_policy_for_each_pair_is_enough(seed, sizes):
     assert spanning_capacity(few).value == found.value
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(SEEDS, SHAPES)
 def test_the_first_layer_matters_at_its_start_only(seed, sizes):
     table, _ = a_class(seed, sizes)

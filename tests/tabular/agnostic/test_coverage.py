@@ -55,7 +55,7 @@ def test_coverability_is_the_optimum_of_its_linear_program(seed):
     assert found.value == found.by_layer.max()
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(SEEDS)
 def test_the_optimal_distribution_attains_it_and_no_other_is_better(seed):
     mdp, policies = random_mdp(seed), random_class(seed)
@@ -77,7 +77,7 @@ def test_floats_agree_with_fractions(seed):
     assert isinstance(exact.value, Fraction)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(SEEDS)
 def test_pushforward_bounds_concentrability_over_states_and_over_pairs(seed):
     mdp, policies = random_mdp(seed), random_class(seed)

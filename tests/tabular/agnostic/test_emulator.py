@@ -63,7 +63,7 @@ def path_value(model, names, table, start, first=None):
     return values
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(0, 2**32 - 1))
 def test_emulated_values_are_sums_over_paths(seed):
     rng = np.random.default_rng(seed)
@@ -121,6 +121,7 @@ def learnt(rich, seed, **settings):
     return found
 
 
+@pytest.mark.slow
 def test_learnt_emulators_are_accurate_and_without_tests_they_are_not(rich):
     _, world, _, policies = rich
     true = class_values(world, policies).values
@@ -187,6 +188,7 @@ def test_blocks_are_latent_states(rich):
     assert not any(impure(block, learnt(rich, 5)))
 
 
+@pytest.mark.slow
 def test_more_observations_help_policies_of_observations(rich):
     _, world, _, policies = rich
     means = []

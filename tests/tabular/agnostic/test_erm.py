@@ -109,7 +109,7 @@ class Kept(Online):
         return self.played
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(2, 3), SEEDS)
 def test_importance_sampling_is_the_weighted_mean(horizon, states, actions, seed):
     policies = PolicyClass.random(7, horizon=horizon, states=states, actions=actions, seed=seed)

@@ -30,7 +30,7 @@ from rltheory.tabular.agnostic.families import (
 # Locks.
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 3), st.sampled_from([1, 2, 4]), st.integers(0, 2**32))
 def test_one_plan_alone_opens_a_lock(horizon, actions, copies, seed):
     lock = combination_lock(horizon, actions=actions, copies=copies, seed=seed)
@@ -46,7 +46,7 @@ def test_one_plan_alone_opens_a_lock(horizon, actions, copies, seed):
     np.testing.assert_allclose(lock.reset.sum(axis=1), 1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 3), st.sampled_from([1, 2, 4]), st.integers(0, 2**32))
 def test_coverability_of_a_lock(horizon, actions, copies, seed):
     lock = combination_lock(horizon, actions=actions, copies=copies, seed=seed)
@@ -196,7 +196,7 @@ def test_no_step_from_the_worse_policy_has_an_advantage():
 # Deterministic MDPs.
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(1, 20), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2**32))
 def test_deterministic_mdps_are_seen_in_as_many_episodes_as_pairs(count, horizon, states, seed):
     policies = PolicyClass.random(count, horizon=horizon, states=states, seed=seed)

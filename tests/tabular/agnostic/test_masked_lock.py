@@ -16,7 +16,7 @@ from rltheory.tabular.agnostic.masked_lock import hybrid_failure, masked_lock, m
 LOCKS = (st.integers(1, 4), st.integers(2, 3), st.sampled_from([1, 2]), st.integers(0, 2**32))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(*LOCKS)
 def test_one_plan_alone_opens_it(horizon, actions, copies, seed):
     lock = masked_lock(horizon, actions=actions, copies=copies, seed=seed)
@@ -27,7 +27,7 @@ def test_one_plan_alone_opens_it(horizon, actions, copies, seed):
     assert found.optimal == 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(*LOCKS)
 def test_whatever_is_played_from_a_reset_pays_half_of_the_time(horizon, actions, copies, seed):
     lock = masked_lock(horizon, actions=actions, copies=copies, seed=seed)
@@ -40,7 +40,7 @@ def test_whatever_is_played_from_a_reset_pays_half_of_the_time(horizon, actions,
             assert to_fractions(lock.reset[h]) @ values == Fraction(1, 2)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(*LOCKS)
 def test_coverage_is_bounded(horizon, actions, copies, seed):
     lock = masked_lock(horizon, actions=actions, copies=copies, seed=seed)

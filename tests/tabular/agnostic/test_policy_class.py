@@ -98,7 +98,7 @@ def test_trees_depend_on_few_bits_and_are_the_same_in_all_layers(depth, bits):
     assert len(found) == len(policies)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**32))
 def test_distinct_keeps_the_first_of_those_that_agree_on_their_layers(count, horizon, states, seed):
     draw = np.random.default_rng(seed)
@@ -113,7 +113,7 @@ def test_distinct_keeps_the_first_of_those_that_agree_on_their_layers(count, hor
     np.testing.assert_array_equal(policies.distinct().table, kept)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 2**32))
 def test_unions_and_products(first, second, seed):
     draw = np.random.default_rng(seed)

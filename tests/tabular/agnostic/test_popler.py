@@ -65,7 +65,7 @@ class Kept(Online):
         return self.played
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.integers(2, 4), st.integers(1, 3), st.integers(-1, 1), SEEDS)
 def test_edges_are_the_weighted_counts(horizon, states, step, seed):
     policies, found = two_tons(horizon, states)

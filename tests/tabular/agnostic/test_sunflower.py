@@ -67,7 +67,7 @@ def drawn(seed, *, horizon=3, states=2, actions=2):
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(SEEDS)
 def test_the_verifier_agrees_with_enumeration(interval, seed):
     policies, core, petals = drawn(seed)
