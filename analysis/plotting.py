@@ -2,8 +2,8 @@
 
 Sizes are those of a printed column or page, colours those of Okabe and Ito (2008), which stay
 apart for colour-blind readers; line style and marker change with the colour, so that curves
-differ in black and white too. A picture is saved as PDF and PNG with its data (CSV) and a record
-(JSON) beside it; nothing written depends on the clock.
+differ in black and white too. A picture is saved as PDF and PNG, or as PGF, with its data (CSV) and
+a record (JSON) beside it; nothing written depends on the clock.
 """
 
 import csv
@@ -25,12 +25,17 @@ COLUMN = 3.4
 PAGE = 6.9
 """Width of a page of two columns in inches."""
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7A7A7A")
-"""Okabe and Ito's palette with a grey in place of its yellow, too faint for lines on white."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#606060")
+"""Okabe and Ito's palette with a grey in place of its yellow, too faint for lines on white. The
+grey is dark, as a lighter one looks like the green to those who lack the middle cones."""
 LINES = ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 3, 1, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 MAP = "cividis"
 """The colour map for heat maps, monotone in brightness."""
+
+FORMATS = ("pdf", "png", "pgf")
+"""Of pictures: `USUAL` ones, and PGF, for TeX to set in the fonts of a paper."""
+USUAL = FORMATS[:2]
 
 Rows = Sequence[Mapping[str, Any]]
 """The data of a figure: one mapping per row, all with the same columns."""
@@ -61,8 +66,12 @@ _SETTINGS: dict[str, Any] = {
     "figure.dpi": 200,
     "savefig.dpi": 250,
     "pdf.fonttype": 42,
+    "pgf.rcfonts": False,
     "svg.hashsalt": "rltheory",
 }
+
+_UNDATED = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+"""Metadata without a clock or a version."""
 
 
 @contextmanager
@@ -113,25 +122,33 @@ def letter(axes: Any) -> None:
 
 
 def save(
-    figure: Figure, rows: Rows, about: Mapping[str, Any], folder: str | Path, name: str
+    figure: Figure,
+    rows: Rows,
+    about: Mapping[str, Any],
+    folder: str | Path,
+    name: str,
+    formats: Sequence[str] = USUAL,
 ) -> dict[str, Path]:
-    """Write `name` .csv, .json, .pdf and .png into `folder`, made where missing; return the paths.
+    """Write `name` .csv, .json and the pictures into `folder`, made where missing.
 
-    rows: the data, floats kept to 12 digits; about: JSON values. Each file is written whole or
-    not at all. Raises ValueError if there are no rows or their columns differ, OSError naming the
-    folder if it cannot be written.
+    rows: the data, floats kept to 12 digits; about: JSON values; formats: those of the picture,
+    in `FORMATS`. Returns the paths by the end of the name after its dot; a picture in PGF may need
+    images, "-0.png" and so on. Each file is written whole or not at all. Raises ValueError if there
+    are no rows, their columns differ or a format is unknown, OSError naming the folder if it cannot
+    be written.
     """
+    check_formats(formats)
     target = writable_folder(folder)
     contents = {
-        "csv": to_csv(rows),
-        "json": (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode(),
-        "pdf": _picture(figure, "pdf", {"CreationDate": None}),
-        "png": _picture(figure, "png", {"Software": None}),
+        ".csv": to_csv(rows),
+        ".json": (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode(),
     }
+    for kind in formats:
+        contents |= _picture(figure, kind, name)
     paths = {}
-    for kind, content in contents.items():
-        path = target / f"{name}.{kind}"
-        part = target / f".{name}.{kind}.{os.getpid()}"
+    for end, content in contents.items():
+        path = target / f"{name}{end}"
+        part = target / f".{name}{end}.{os.getpid()}"
         try:
             part.write_bytes(content)
             part.replace(path)
@@ -140,8 +157,15 @@ def save(
             raise OSError(f"{str(path)!r} cannot be written: {reason}") from None
         finally:
             part.unlink(missing_ok=True)
-        paths[kind] = path
+        paths[end.removeprefix(".")] = path
     return paths
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise ValueError unless these are formats of a picture, and at least one."""
+    unknown = [kind for kind in formats if kind not in FORMATS]
+    if unknown or isinstance(formats, str) or not formats:
+        raise ValueError(f"formats is {formats!r:.80}; expected some of {FORMATS}")
 
 
 def writable_folder(folder: str | Path) -> Path:
@@ -192,7 +216,13 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def _picture(figure: Figure, kind: str, metadata: Mapping[str, Any]) -> bytes:
+def _picture(figure: Figure, kind: str, name: str) -> dict[str, bytes]:
+    """Return the contents of files by the end of their name."""
+    if kind == "pgf":
+        # Few ask for it, and it brings in two more backends.
+        from rltheory.analysis.pgf import to_pgf
+
+        return to_pgf(figure, name)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, metadata=dict(metadata))
-    return buffer.getvalue()
+    figure.savefig(buffer, format=kind, metadata=_UNDATED[kind])
+    return {f".{kind}": buffer.getvalue()}

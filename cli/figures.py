@@ -1,4 +1,4 @@
-"""`rltheory figures`: draw figures again, each as PDF, PNG, CSV and JSON."""
+"""`rltheory figures`: draw figures again, each as pictures, CSV and JSON."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from rltheory.analysis.plotting import writable_folder
+from rltheory.analysis import plotting
 from rltheory.paper_figures import registry
 
 EXAMPLES = """examples:
@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   rltheory figures                            all of them, into out/figures
   rltheory figures planners 'robust-*'        some of them; globs in quotes
   rltheory figures --scale paper --out paper  larger instances, finer curves
+  rltheory figures bounds --format pdf,pgf    for TeX to set in the fonts of a paper
 """
 
 
@@ -27,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "figures",
         help="draw figures with their data",
-        description="Draw figures: for each a PDF, a PNG, its data as CSV, and a JSON with title, "
+        description="Draw figures: for each the pictures, its data as CSV, and a JSON with title, "
         "caption, source, settings and seed. The same call gives the same bytes.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -36,6 +37,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--out", type=Path, default=Path("out/figures"), metavar="DIR")
     parser.add_argument(
         "--scale", choices=registry.SCALES, default="quick", help="size of the instances (quick)"
+    )
+    parser.add_argument(
+        "--format",
+        type=_formats,
+        default=plotting.USUAL,
+        metavar="LIST",
+        help="of the pictures, with commas between: pdf, png, pgf (pdf,png); pgf needs no TeX here",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random instances (0)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
@@ -57,44 +65,64 @@ def run(arguments: argparse.Namespace) -> int:
         scale=arguments.scale,
         seed=arguments.seed,
         jobs=arguments.jobs,
+        formats=arguments.format,
     )
     return 1 if failures else 0
 
 
+def _formats(words: str) -> tuple[str, ...]:
+    """Return formats from a list with commas, each once."""
+    found = tuple(dict.fromkeys(word.strip() for word in words.split(",")))
+    try:
+        plotting.check_formats(found)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return found
+
+
 def draw_all(
-    names: Sequence[str], folder: Path, *, scale: str = "quick", seed: int = 0, jobs: int = 2
+    names: Sequence[str],
+    folder: Path,
+    *,
+    scale: str = "quick",
+    seed: int = 0,
+    jobs: int = 2,
+    formats: Sequence[str] = plotting.USUAL,
 ) -> list[str]:
     """Draw figures in `jobs` processes, print a line for each as it comes; return the failures.
 
-    Raises ValueError if seed or jobs is out of range, OSError if the folder cannot be written,
-    ChildProcessError if the system kills a worker.
+    Raises ValueError if seed, jobs or formats does not fit, OSError if the folder cannot be
+    written, ChildProcessError if the system kills a worker.
     """
     if seed < 0:
         raise ValueError(f"seed is {seed}; expected a nonnegative integer")
     if jobs < 1:
         raise ValueError(f"jobs is {jobs}; expected at least 1")
-    writable_folder(folder)
+    plotting.check_formats(formats)
+    plotting.writable_folder(folder)
     failures = []
-    for name, seconds, trouble in _outcomes(names, folder, scale, seed, jobs):
+    shown = "png" if "png" in formats else formats[0]
+    settings = {"scale": scale, "seed": seed, "formats": formats}
+    for name, seconds, trouble in _outcomes(names, folder, settings, jobs):
         if trouble:
             failures.append(name)
             print(f"{name} failed: {trouble}", file=sys.stderr, flush=True)
         else:
-            print(f"{folder / name}.png  {seconds:.1f} s", flush=True)
+            print(f"{folder / name}.{shown}  {seconds:.1f} s", flush=True)
     return failures
 
 
 def _outcomes(
-    names: Sequence[str], folder: Path, scale: str, seed: int, jobs: int
+    names: Sequence[str], folder: Path, settings: dict[str, Any], jobs: int
 ) -> Iterator[tuple[str, float, str]]:
     if jobs == 1 or len(names) == 1:
-        yield from (_draw(name, folder, scale, seed) for name in names)
+        yield from (_draw(name, folder, settings) for name in names)
         return
     cost = {figure.name: figure.cost for figure in registry.figures()}
     dearest_first = sorted(names, key=lambda name: -cost[name])
     pool = Parallel(n_jobs=min(jobs, len(names)), return_as="generator_unordered", batch_size=1)
     try:
-        yield from pool(delayed(_draw)(name, folder, scale, seed) for name in dearest_first)
+        yield from pool(delayed(_draw)(name, folder, settings) for name in dearest_first)
     except BrokenProcessPool as error:
         raise ChildProcessError(
             f"a worker process was lost ({' '.join(str(error).split())[:200]}); "
@@ -102,14 +130,14 @@ def _outcomes(
         ) from error
 
 
-def _draw(name: str, folder: Path, scale: str, seed: int) -> tuple[str, float, str]:
+def _draw(name: str, folder: Path, settings: dict[str, Any]) -> tuple[str, float, str]:
     """Return the name, the seconds it took, and what failed: empty if nothing did.
 
     The traceback shows it, or one line where the system refused.
     """
     start = time.perf_counter()
     try:
-        registry.render(name, folder, scale=scale, seed=seed)
+        registry.render(name, folder, **settings)
     except OSError as error:
         return name, time.perf_counter() - start, str(error)
     except Exception:

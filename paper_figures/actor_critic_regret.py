@@ -26,7 +26,7 @@ from rltheory.tabular import EpisodicMDP
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"episodes": 3000, "seeds": 4, "points": 40},
-    "paper": {"episodes": 30_000, "seeds": 30, "points": 120},
+    "paper": {"episodes": 30_000, "seeds": 20, "points": 120},
 }
 SCALE = 0.1
 """Of the bonuses, the same for everyone but Q-learning, whose bonus is longer by H^(1/2)."""

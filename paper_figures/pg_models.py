@@ -49,7 +49,7 @@ METHODS = {
     "dr-grpo": Method("Dr. GRPO", 4, 1),
     "rloo": Method("leave-one-out", 0, 0),
     "value": Method("exact value", 5, 4),
-    "optimal": Method("optimal baseline", 6, 0),
+    "optimal": Method("optimal baseline", 6, 7),
     "oblr": Method("OBLR", 2, 2),
     "oblr-own": Method("OBLR, own sample in", 2, 3),
     "oblr-po": Method("OBLR-PO", 2, 0),
@@ -57,14 +57,14 @@ METHODS = {
     "oracle": Method("optimal baseline, SNR step", 6, 4),
     "remax": Method("ReMax (greedy)", 3, 6),
     "reinforce++": Method("REINFORCE++", 3, 5),
-    "grpo": Method("GRPO", 1, 0),
+    "grpo": Method("GRPO", 1, 5),
     "grpo-population": Method("GRPO, divisor G", 1, 2),
     "mean-length": Method("group mean, 1/length", 4, 7),
     "dapo": Method("DAPO's token mean", 1, 6),
     "gspo": Method("GSPO's clip", 3, 1),
     "sapo": Method("SAPO's gate", 2, 4),
-    "ppo": Method("PPO's clip", 1, 4),
-    "ratio": Method("ratio of responses", 6, 7),
+    "ppo": Method("PPO's clip", 1, 3),
+    "ratio": Method("ratio of responses", 6, 0),
     "token-ratio": Method("ratios of tokens", 5, 5),
     "stale": Method("no correction", 7, 6),
 }
@@ -136,13 +136,13 @@ def flow_parameters(model: SamplingModel, times: Sequence[float] | FloatArray) -
     return np.stack([point.choices.parameters for point in points if point.choices is not None])
 
 
-def plain_logarithm(axis: Any, name: str = "y") -> None:
-    """Set a logarithmic axis with ticks at 1, 2 and 5 times powers of ten, written out."""
+def plain_logarithm(axis: Any, name: str = "y", ticks: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
+    """Set a logarithmic axis with ticks, times powers of ten, written out."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     getattr(axis, f"set_{name}scale")("log")
     which = getattr(axis, f"{name}axis")
-    which.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    which.set_major_locator(LogLocator(subs=ticks))
     which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     which.set_minor_formatter(NullFormatter())
 

@@ -7,7 +7,7 @@ same call gives the same files, byte for byte.
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -79,17 +79,23 @@ def select(patterns: Iterable[str] = ()) -> tuple[Figure, ...]:
 
 
 def render(
-    name: str, folder: str | Path, *, scale: str = "quick", seed: int = 0
+    name: str,
+    folder: str | Path,
+    *,
+    scale: str = "quick",
+    seed: int = 0,
+    formats: Sequence[str] = plotting.USUAL,
 ) -> dict[str, Path]:
     """Draw the figure called `name` and save it into `folder`; return its files by kind.
 
-    Writes the picture as pdf and png, the data as csv, and a json with the title, the caption,
-    the source, the settings and the seed. Raises ValueError for an unknown name or scale,
+    Writes the picture in its formats, the data as csv, and a json with the title, the caption,
+    the source, the settings and the seed. Raises ValueError for an unknown name, scale or format,
     OSError if the folder cannot be written.
     """
     (figure,) = select([name])
     if scale not in SCALES:
         raise ValueError(f"scale is {scale!r}; expected one of {SCALES}")
+    plotting.check_formats(formats)
     about = {
         "name": figure.name,
         "title": figure.title,
@@ -104,7 +110,7 @@ def render(
         picture, rows = figure.draw(scale, seed)
         if figure.findings is not None:
             about["caption"] = f"{figure.caption} {figure.findings(rows)}"
-        return plotting.save(picture, rows, about, folder, figure.name)
+        return plotting.save(picture, rows, about, folder, figure.name, formats)
 
 
 def _unknown(name: str, known: list[str]) -> str:

@@ -45,7 +45,10 @@ def draw(scale: str, seed: int) -> Drawing:
                 )
             pg_models.plain_logarithm(axis)
         _gains(axes[2, column], here)
-        pg_models.plain_logarithm(axes[2, column], "x")
+        short = [row["shortfall"] for row in here]
+        # Over two decades there is room for their names alone.
+        ticks = (1.0,) if max(short) > 100 * min(short) else (1.0, 2.0, 5.0)
+        pg_models.plain_logarithm(axes[2, column], "x", ticks)
         axes[2, column].set_xlabel("shortfall $1 - J$")
         axes[2, column].invert_xaxis()
     for axis, label in zip(
@@ -127,6 +130,7 @@ def _gains(axis: Any, rows: plotting.Rows) -> None:
             [row["shortfall"] for row in shown],
             [row["guaranteed"] for row in shown],
             color=look["color"],
+            linestyle=look["linestyle"],
             label=f"{title}: guaranteed",
         )
         tried = [row for row in shown if row["realised"] is not None]

@@ -7,8 +7,8 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from rltheory.analysis import plotting
+from rltheory.analysis.arrays import IntArray
 from rltheory.linear_mdp.actor_critic.nora import nora, nora_settings
-from rltheory.linear_mdp.actor_critic.runs import ActorCriticRun
 from rltheory.linear_mdp.actor_critic.settings import switch_bound
 from rltheory.linear_mdp.actor_critic.world import world_of
 from rltheory.linear_mdp.environments.actor_critic_worlds import episodic_river, two_thread_lock
@@ -40,18 +40,18 @@ def draw(scale: str, seed: int) -> Drawing:
     ends = np.unique(np.geomspace(10, episodes, settings["points"]).round().astype(np.int64))
     tasks = [(w, test, k) for w in WORLDS for test in TESTS for k in range(count)]
 
-    def one(world: str, test: str, k: int) -> ActorCriticRun:
+    def one(world: str, test: str, k: int) -> IntArray:
         instance = WORLDS[world][1](int(np.random.default_rng([seed, k]).integers(2**31)))
         rng = np.random.default_rng([seed, k, 1])
         given = TESTS[test][1]
-        return nora(instance, scale=SCALE, step=1.0, episodes=episodes, seed=rng, **given)
+        run = nora(instance, scale=SCALE, step=1.0, episodes=episodes, seed=rng, **given)
+        return np.searchsorted(run.switches, ends)
 
     found = Parallel(n_jobs=-1, prefer="threads")(delayed(one)(*task) for task in tasks)
     rows: list[dict[str, Any]] = []
     for at in range(0, len(tasks), count):
         world, test, _ = tasks[at]
-        runs = found[at : at + count]
-        switches = np.array([np.searchsorted(run.switches, ends) for run in runs])
+        switches = np.stack(found[at : at + count])
         bound = _bounds(world, test, ends)
         low, high = np.quantile(switches, [0.1, 0.9], axis=0)
         rows += [

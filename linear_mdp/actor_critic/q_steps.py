@@ -21,7 +21,8 @@ def improve(world, rule, memory, h, s, a, y):  # type: ignore[no-untyped-def]
     later = memory.values[h + 1, y] + _bonus(world, rule, memory, h, s, a, y, rate)
     target = world.rewards[h, s, a] + later
     memory.action_values[h, s, a] += rate * (target - memory.action_values[h, s, a])
-    memory.values[h, s] = min(world.ceilings[h], worth(GREATEST, memory, h, s))
+    top = worth(GREATEST, memory.policy[h, s], memory.action_values[h, s])
+    memory.values[h, s] = min(world.ceilings[h], top)
     greedy(memory, h, s)
 
 

@@ -7,9 +7,8 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from coloraide import Color
 
 from rltheory.analysis import plotting
 
@@ -63,38 +62,28 @@ def test_curves_differ_in_colour_and_without_it():
     assert len({(str(look["linestyle"]), look["marker"]) for look in more}) == 16
 
 
-# Machado, Oliveira and Fernandes (2009), full dichromacy, linear RGB.
-PROTAN = [
-    [0.152286, 1.052583, -0.204868],
-    [0.114503, 0.786281, 0.099216],
-    [-0.003882, -0.048116, 1.051998],
-]
-DEUTAN = [
-    [0.367322, 0.860646, -0.227968],
-    [0.280085, 0.672501, 0.047413],
-    [-0.011820, 0.042940, 0.968881],
-]
+APART = 10.0
+"""Least CIEDE2000 difference of two curves' colours; about 1 is just noticeable side by side."""
 
 
-@pytest.mark.parametrize("sight", [np.eye(3), np.array(PROTAN), np.array(DEUTAN)])
+@pytest.mark.parametrize("sight", ["all cones", "protan", "deutan", "tritan"])
 def test_colours_stay_apart_for_every_kind_of_sight(sight):
-    seen = []
-    for colour in plotting.COLOURS:
-        rgb = np.array(to_rgb(colour))
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        seen.append(_lab(np.clip(sight @ linear, 0, 1)))
+    seen = [Color(colour) for colour in plotting.COLOURS]
+    if sight != "all cones":
+        # Machado, Oliveira and Fernandes (2009) at full severity: without one kind of cones.
+        seen = [colour.filter(sight, 1.0, method="machado").clip() for colour in seen]
     for first, second in itertools.combinations(seen, 2):
-        # 2.3 is a just noticeable difference in CIELAB.
-        assert np.linalg.norm(first - second) > 3 * 2.3
+        assert first.delta_e(second, method="2000") > APART
     # Lines on white need contrast with the page.
-    assert all(lab[0] < 75 for lab in seen)
+    assert all(colour.convert("lab").get("lightness") < 75 for colour in seen)
 
 
-def _lab(linear):
-    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-    ratio = xyz @ linear / np.array([0.9505, 1.0, 1.089])
-    root = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
-    return np.array([116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])])
+def test_the_simulation_makes_red_and_green_alike():
+    red, green = "#C04040", "#6F7F1F"
+    far = Color(red).delta_e(green, method="2000")
+    near = [Color(c).filter("deutan", 1.0, method="machado").clip() for c in (red, green)]
+    assert far > 3 * APART
+    assert near[0].delta_e(near[1], method="2000") < APART
 
 
 @pytest.mark.parametrize(
@@ -103,6 +92,13 @@ def _lab(linear):
 def test_rows_must_be_a_table(rows, message):
     with pytest.raises(ValueError, match=message):
         plotting.to_csv(rows)
+
+
+@pytest.mark.parametrize("formats", [[], ["svg"], "pdf"])
+def test_formats_must_be_known_and_some(formats, tmp_path):
+    with plotting.style(), pytest.raises(ValueError, match=r"formats is .* expected some of"):
+        plotting.save(plotting.panels()[0], [{"x": 1}], {}, tmp_path / "new", "name", formats)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -67,6 +67,21 @@ def test_an_unknown_scale_is_refused_by_the_parser(capsys):
     assert "huge" in capsys.readouterr().err
 
 
+def test_pictures_come_in_the_formats_asked_for(tmp_path, capsys):
+    assert run("bounds", "--format", "pgf, pdf,pgf", "--out", str(tmp_path)) == 0
+    assert {p.suffix for p in tmp_path.iterdir()} == {".csv", ".json", ".pdf", ".pgf"}
+    assert str(tmp_path / "bounds.pgf") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", ["svg", "pdf,svg", "", ","])
+def test_an_unknown_format_is_refused_by_the_parser(words, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("bounds", "--format", words, "--out", str(tmp_path / "new"))
+    assert stop.value.code == 2
+    assert "expected some of ('pdf', 'png', 'pgf')" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_figure_that_fails_is_reported_and_the_others_are_drawn(tmp_path, monkeypatch, capsys):
     def fail(scale, seed):
         raise RuntimeError("no such luck")

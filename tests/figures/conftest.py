@@ -3,8 +3,30 @@
 import importlib
 
 import pytest
+from matplotlib.colors import same_color
 
 from rltheory.analysis import plotting
+
+
+def check_curves(axis):
+    """Named curves of a panel must be told apart by line, width or marker, not by colour alone."""
+    looks = {}
+    for curve in axis.lines:
+        if curve.get_label().startswith("_"):
+            continue
+        # The public style of a curve calls all patterns of dashes "--".
+        drawn = str(curve._unscaled_dash_pattern), curve.get_linestyle() == "None"
+        look = (
+            *drawn,
+            curve.get_linewidth(),
+            curve.get_marker(),
+            curve.get_markerfacecolor() == "white",
+        )
+        other = looks.setdefault(look, curve)
+        same = same_color(other.get_color(), curve.get_color())
+        assert same or other is curve, (
+            f"{other.get_label()} and {curve.get_label()} differ in colour alone"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +43,8 @@ def rows_of(request):
                 patch.setitem(scales, "quick", small[name])
                 figure, rows = module.draw("quick", 0)
                 figure.draw_without_rendering()
+                for axis in figure.axes:
+                    check_curves(axis)
             plotting.to_csv(rows)
             said = module.findings(rows)
             assert said.endswith(".")
