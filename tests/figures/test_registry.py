@@ -35,8 +35,13 @@ def test_an_unknown_scale_is_named(tmp_path):
         registry.render("bounds", tmp_path, scale="huge")
 
 
-def test_another_process_draws_the_same_bytes(tmp_path):
-    here = registry.render("bounds", tmp_path / "here")
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """The files of a figure, drawn with seed 0 in this process."""
+    return registry.render("bounds", tmp_path_factory.mktemp("here"))
+
+
+def test_another_process_draws_the_same_bytes(here, tmp_path):
     code = (
         "from rltheory.paper_figures import registry; "
         f"registry.render('bounds', {str(tmp_path / 'there')!r})"
@@ -48,9 +53,9 @@ def test_another_process_draws_the_same_bytes(tmp_path):
         assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes()
 
 
-def test_another_seed_draws_other_data(tmp_path):
-    first = registry.render("bounds", tmp_path / "0", seed=0)["csv"].read_bytes()
-    assert first != registry.render("bounds", tmp_path / "1", seed=1)["csv"].read_bytes()
+def test_another_seed_draws_other_data(here, tmp_path):
+    other = registry.render("bounds", tmp_path, seed=1)
+    assert here["csv"].read_bytes() != other["csv"].read_bytes()
 
 
 @pytest.mark.slow
