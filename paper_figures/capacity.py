@@ -138,7 +138,7 @@ def _random(axis: Any, settings: dict[str, Any], seed: int) -> list[dict[str, An
         xlim=(densities[0] * 0.9, densities[-1] * 2.6),
         title=f"{count} random policies, 2 actions, $H = {horizon}$",
     )
-    _powers(axis, [2, 4, 8, 16])
+    _powers(axis, [1, 2, 4, 8, 16])
     return rows
 
 
