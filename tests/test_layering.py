@@ -2,6 +2,7 @@
 
 import ast
 import tomllib
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -28,11 +29,15 @@ def modules():
 MODULES = dict(modules())
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(name, path, *, top_level):
     """Our modules that a module imports, anywhere or when it is loaded, without `rltheory.`."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     found = set()
-    for node in _loaded(tree) if top_level else ast.walk(tree):
+    for node in _loaded(parsed(path)) if top_level else ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
