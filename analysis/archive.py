@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 
 from rltheory.analysis.files import prepare
 
@@ -21,6 +20,7 @@ _DAMAGE = (
     OSError,
     ValueError,
     AttributeError,
+    KeyError,
     TypeError,
     RuntimeError,
 )
@@ -31,6 +31,7 @@ def read_arrays(path: str | PathLike[str], kind: str) -> dict[str, Any]:
 
     Raises FileNotFoundError, or ValueError naming the file if it is no archive of arrays.
     """
+    # NumPy leaves the file open when it cannot read it.
     with Path(path).open("rb") as stream:
         try:
             with np.load(stream, allow_pickle=False) as archive:
@@ -65,11 +66,8 @@ def read_archive(path: Path, kind: str) -> dict[str, Any]:
     Raises ValueError if the file is no archive of arrays.
     """
     try:
-        # NumPy leaves the file open when it cannot read it.
-        with path.open("rb") as stream:
-            archive = np.load(stream, allow_pickle=False)
-            kept = dict(archive) if isinstance(archive, NpzFile) else None
-    except (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        kept: dict[str, Any] | None = read_arrays(path, kind)
+    except ValueError:
         kept = None
     if kept is None or not all(isinstance(array, np.ndarray) for array in kept.values()):
         raise ValueError(

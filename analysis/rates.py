@@ -63,15 +63,27 @@ def fit_rate(
     generator = as_generator(seed)
     logs = np.log(points)
     centre = np.log(curves if curves.ndim == 1 else curves.mean(axis=0))
-    slope, intercept = _line(logs, centre)
     if curves.ndim == 2:
         chosen = generator.integers(len(curves), size=(resamples, len(curves)))
         samples = np.log(np.stack([curves[rows].mean(axis=0) for rows in chosen]))
     else:
+        slope, intercept = _line(logs, centre)
         fitted = intercept + slope * logs
         # Two fitted parameters shrink the residuals: scale them back up.
         spread = np.sqrt(len(logs) / max(len(logs) - 2, 1)) * (centre - fitted)
         samples = fitted + generator.choice(spread, size=(resamples, len(logs)))
+    return rate_of_logs(points, centre, samples, confidence=confidence)
+
+
+def rate_of_logs(
+    x: FloatArray, centre: FloatArray, samples: FloatArray, *, confidence: float = 0.95
+) -> Rate:
+    """Return the power law over x (n,) of a curve, with the interval of its bootstrap samples.
+
+    centre (n,), samples (resamples, n): logarithms. Nothing is checked.
+    """
+    logs = np.log(x)
+    slope, intercept = _line(logs, centre)
     slopes, _ = _line(logs, samples)
     tail = (1.0 - confidence) / 2
     low, high = np.quantile(slopes, [tail, 1.0 - tail])
@@ -80,7 +92,7 @@ def fit_rate(
         constant=float(np.exp(intercept)),
         interval=Bounds(low, high),
         confidence=confidence,
-        covered=(float(points.min()), float(points.max())),
+        covered=(float(x.min()), float(x.max())),
     )
 
 

@@ -192,16 +192,19 @@ def _known(*names: str) -> Callable[[], Iterable[str]]:
     return lambda: names
 
 
-_PENALISED = ("penalised_tv", "penalised_kl", "penalised_chi_square")
+def _uncertainties() -> Iterable[str]:
+    from rltheory.cli.solve_mdp import SETS
+
+    # A table has no place for a matrix of costs.
+    return ["none", *(name for name in SETS if name != "wasserstein")]
+
 
 EXPERIMENTS = {
     "planning": Experiment(
         runs.planning,
         choices={
             "model": _models,
-            "uncertainty": _known(
-                "none", "tv", "l1", "linf", "l2", "chi_square", "kl", "contamination", *_PENALISED
-            ),
+            "uncertainty": _uncertainties,
             "rectangularity": _known("sa", "s"),
         },
         more=_model,
@@ -227,7 +230,10 @@ EXPERIMENTS = {
         choices={
             "environment": _environments,
             "algorithm": _known("lsvi_ucb", "dr_lsvi_ucb", "dr_rpo", "robust_ucb_vi"),
-            "uncertainty": _known("none", "tv", "kl", "chi_square", *_PENALISED),
+            "uncertainty": _known(
+                "none", "tv", "kl", "chi_square",
+                "penalised_tv", "penalised_kl", "penalised_chi_square",
+            ),
         },
         more=_linear,
     ),

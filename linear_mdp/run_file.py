@@ -1,8 +1,9 @@
-"""The file that keeps an online run, so that it can be taken up again."""
+"""The file that keeps an online run, to be taken up again, and what any such file must hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,36 @@ def misplaced(kept: Mapping[str, Any]) -> list[str]:
     return [] if np.all((kept["seen"] >= 0) & (kept["seen"] < states)) else ["seen"]
 
 
+def check_run(kept: Mapping[str, Any], run: str, path: Path) -> None:
+    """Raise ValueError unless a file is of the run with this digest."""
+    if str(kept["run"]) != run:
+        raise ValueError(
+            f"{path} holds a run of another model, algorithm or setting; "
+            "expected one with the same arguments, or a new file"
+        )
+
+
+def check_arrays(
+    kept: Mapping[str, Any],
+    arrays: Mapping[str, Any],
+    path: Path,
+    kind: str,
+    astray: Callable[[Mapping[str, Any]], list[str]],
+) -> None:
+    """Raise ValueError naming an array of a file that is not as the learner's, or is `astray`."""
+    wrong = [
+        name
+        for name, array in arrays.items()
+        if (kept[name].dtype, kept[name].shape) != (array.dtype, array.shape)
+    ]
+    wrong = wrong or astray(kept)
+    if wrong:
+        raise ValueError(
+            f"{path} does not hold {kind}: {wrong[0]} is of another kind or shape; "
+            "expected the archive of an earlier run, or a new file"
+        )
+
+
 class RunFile:
     """A run on disk (`.npz`): the learner's arrays and what was measured, replaced whole."""
 
@@ -54,25 +85,11 @@ class RunFile:
         kept = read_archive(self.path, _KIND)
         arrays = learner.arrays()
         check_names(kept, ["run", "values", "returns", *arrays], self.path, _KIND)
-        if str(kept["run"]) != self.run:
-            raise ValueError(
-                f"{self.path} holds a run of another model, algorithm or setting; "
-                "expected one with the same arguments, or a new file"
-            )
+        check_run(kept, self.run, self.path)
         measured = min(kept["values"].size // 2, len(marks))
         played = marks[measured - 1] if measured else 0
         arrays |= {"values": np.empty((measured, 2)), "returns": np.empty(played)}
-        wrong = [
-            name
-            for name, array in arrays.items()
-            if (kept[name].dtype, kept[name].shape) != (array.dtype, array.shape)
-        ]
-        wrong = wrong or misplaced(kept)
-        if wrong:
-            raise ValueError(
-                f"{self.path} does not hold {_KIND}: {wrong[0]} is of another kind or shape; "
-                "expected the archive of an earlier run, or a new file"
-            )
+        check_arrays(kept, arrays, self.path, _KIND, misplaced)
         learner.restore(kept)
         return kept["values"], kept["returns"]
 

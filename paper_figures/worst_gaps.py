@@ -8,8 +8,7 @@ import numpy as np
 
 from rltheory.analysis import grid, plotting, sweep
 from rltheory.analysis.arrays import FloatArray
-from rltheory.analysis.bounds import Bounds
-from rltheory.analysis.rates import Rate
+from rltheory.analysis.rates import Rate, rate_of_logs
 from rltheory.linear_mdp.actor_critic.nora import nora
 from rltheory.linear_mdp.actor_critic.offline_data import collect_offline
 from rltheory.linear_mdp.actor_critic.runs import run_actor_critic
@@ -72,11 +71,7 @@ def fit_worst(x: FloatArray, regret: FloatArray, *, seed: int) -> tuple[FloatArr
     chosen = np.random.default_rng(seed).integers(runs, size=(RESAMPLES, runs))
     means = np.stack([regret[:, rows].mean(axis=1).max(axis=0) for rows in chosen])
     curve = regret.mean(axis=1).max(axis=0)
-    logs = np.log(x)
-    slope, constant = np.polyfit(logs, np.log(curve), 1)
-    low, high = np.quantile(np.polyfit(logs, np.log(means).T, 1)[0], [0.025, 0.975])
-    covered = (float(x.min()), float(x.max()))
-    return curve, Rate(float(slope), float(np.exp(constant)), Bounds(low, high), 0.95, covered)
+    return curve, rate_of_logs(x, np.log(curve), np.log(means))
 
 
 def draw(scale: str, seed: int) -> Drawing:

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 from guarantee_row import ROUNDING, Guarantee
-from guarantee_worlds import contrast, fork, latent_lock
+from guarantee_worlds import contrast, latent_lock
 
 from rltheory.tabular.agnostic import (
     BlockMDP,
@@ -30,6 +30,7 @@ from rltheory.tabular.agnostic.guarantees import bernstein_repetitions, emulator
 from rltheory.tabular.agnostic.popler import PoplerParameters, popler_parameters
 from rltheory.tabular.agnostic.psdp import policy_value
 from rltheory.tabular.finite_horizon import backward_induction
+from rltheory.theory.records.agnostic_psdp import fork
 
 DELTA = 0.2
 EVERY = PolicyClass.tabular(horizon=2, states=2)

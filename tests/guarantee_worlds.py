@@ -46,15 +46,6 @@ def walk() -> EpisodicMDP:
     return dyadic_mdp(horizon=3, states=2, actions=2, seed=0)
 
 
-def fork(pays: float) -> EpisodicMDP:
-    """Return a fork: x leads to b or c, where action 1 pays 1, and action 0 pays `pays`."""
-    kernel = np.zeros((2, 2, 2, 2))
-    kernel[:, :, 0, 0] = kernel[:, :, 1, 1] = 1.0
-    rewards = np.zeros((2, 2, 2))
-    rewards[1, 0, 1], rewards[1, 1, 0] = 1.0, pays
-    return EpisodicMDP(kernel, rewards, np.array([1.0, 0.0]))
-
-
 def contrast() -> EpisodicMDP:
     """Return two states: action 0 leads to one that pays 0.95, action 1 to one that pays 0.05."""
     kernel = np.zeros((2, 2, 2, 2))

@@ -17,6 +17,7 @@ from rltheory.analysis.archive import archive_path, check_names, read_archive
 from rltheory.analysis.arrays import IntArray
 from rltheory.analysis.files import replacing
 from rltheory.linear_mdp.actor_critic.state import EPISODES
+from rltheory.linear_mdp.run_file import check_arrays, check_run
 
 BLOCK = 256
 """Episodes whose random numbers are drawn together."""
@@ -104,22 +105,8 @@ class RunFile:
         kept = read_archive(self.path, _KIND)
         arrays = _named(state, measured)
         check_names(kept, ["run", *arrays], self.path, _KIND)
-        if str(kept["run"]) != self.run:
-            raise ValueError(
-                f"{self.path} holds a run of another model, algorithm or setting; "
-                "expected one with the same arguments, or a new file"
-            )
-        wrong = [
-            name
-            for name, array in arrays.items()
-            if (kept[name].dtype, kept[name].shape) != (array.dtype, array.shape)
-        ]
-        wrong = wrong or self.astray(kept)
-        if wrong:
-            raise ValueError(
-                f"{self.path} does not hold {_KIND}: {wrong[0]} is of another kind or shape; "
-                "expected the archive of an earlier run, or a new file"
-            )
+        check_run(kept, self.run, self.path)
+        check_arrays(kept, arrays, self.path, _KIND, self.astray)
         for name, array in arrays.items():
             array[...] = kept[name]
         return int(state["clock"][EPISODES])

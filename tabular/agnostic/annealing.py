@@ -33,10 +33,7 @@ def anneal(
     target, actions = len(plan.moves), policies.actions
     sizes = np.asarray(policies.layer_sizes)[: target + 1]
     table = PolicyClass(policies.table[:, : target + 1], actions, sizes).distinct().table
-    goes = np.zeros((target, policies.states, actions), dtype=np.int64)
-    for h, moves in enumerate(plan.moves):
-        for (state, action), place in moves.items():
-            goes[h, state, action] = place
+    goes = plan.successors(target, policies.states, actions)
     runs = -(-steps // MOST_STEPS)
     start = plan.start
     for _ in range(runs):

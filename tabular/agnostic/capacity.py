@@ -183,10 +183,7 @@ def _anneal(
 def _certificate(policies: PolicyClass, plan: Plan) -> EpisodicMDP:
     """The MDP of a plan; pairs that the plan leaves open lead to the first state."""
     horizon, states, actions = policies.horizon, policies.states, policies.actions
-    goes = np.zeros((horizon, states, actions), dtype=np.int64)
-    for h, moves in enumerate(plan.moves):
-        for (state, action), place in moves.items():
-            goes[h, state, action] = place
+    goes = plan.successors(horizon, states, actions)
     initial = np.zeros(states)
     initial[plan.start] = 1.0
     return EpisodicMDP(np.eye(states)[goes], np.zeros((horizon, states, actions)), initial)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rltheory.analysis.arrays import IntArray
 from rltheory.tabular.agnostic.groups import Family, Groups
 
 Pair = tuple[int, int]
@@ -26,6 +27,14 @@ class Plan:
     start: int
     moves: list[dict[Pair, int]]
     pairs: int
+
+    def successors(self, layers: int, states: int, actions: int) -> IntArray:
+        """Return where each pair of so many layers leads, (layers, states, actions); 0 if open."""
+        goes = np.zeros((layers, states, actions), dtype=np.int64)
+        for h, moves in enumerate(self.moves):
+            for (state, action), place in moves.items():
+                goes[h, state, action] = place
+        return goes
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from guarantee_offline import MIXED
 from guarantee_worlds import arms, contrast, walk
+from metered import Meter
 
 from rltheory.linear_mdp import memory
 from rltheory.linear_mdp.actor_critic import (
@@ -30,24 +31,6 @@ from rltheory.linear_mdp.rules import Settings, world_of
 from rltheory.tabular import agnostic
 from rltheory.tabular.agnostic import Generative, Hybrid, PolicyClass, constant_core
 from rltheory.tabular.agnostic.popler import PoplerParameters
-
-
-class Meter(np.random.Generator):
-    """A generator that counts the numbers it gives, and gives them in one way only."""
-
-    def __init__(self, seed):
-        super().__init__(np.random.PCG64(seed))
-        self.given = 0
-
-    def random(self, size=None, *arguments, **options):
-        drawn = super().random(size, *arguments, **options)
-        self.given += np.size(drawn)
-        return drawn
-
-    def __getattribute__(self, name):
-        if name in ("integers", "choice", "multinomial", "permutation", "bytes", "uniform"):
-            raise AssertionError(f"{name} is drawn past the meter")
-        return super().__getattribute__(name)
 
 
 class SeenHybrid(Hybrid):

@@ -10,7 +10,7 @@ import guarantee_online
 import numpy as np
 import pytest
 from guarantee_table import HEAD, ROWS, RUNS, count, limits, line
-from guarantee_worlds import arms, beliefs, coins, fork, walk, worst_value
+from guarantee_worlds import arms, beliefs, coins, walk, worst_value
 
 from rltheory.linear_mdp import actor_critic, collect, function_classes, lsvi_ucb
 from rltheory.linear_mdp.actor_critic.douhua import douhua_settings
@@ -21,6 +21,7 @@ from rltheory.tabular.agnostic.cpi import cpi_parameters
 from rltheory.tabular.agnostic.guarantees import emulator_numbers
 from rltheory.tabular.agnostic.psdp import completeness_gap
 from rltheory.tabular.finite_horizon import backward_induction
+from rltheory.theory.records.agnostic_psdp import fork
 
 PAGES = {"tabular.agnostic": "agnostic.md", "linear_mdp": "actor_critic.md"}
 EACH = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

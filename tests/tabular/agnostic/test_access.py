@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from metered import Meter
 
 from rltheory.tabular.agnostic import (
     Generative,
@@ -15,19 +16,6 @@ from rltheory.tabular.agnostic.importance import importance_sampling_erm
 from rltheory.tabular.agnostic.popler import PoplerParameters, popler
 from rltheory.tabular.agnostic.trees import trajectory_tree_erm
 from rltheory.tabular.mdp import EpisodicMDP
-
-
-class Meter(np.random.Generator):
-    """A generator that counts the numbers it gives."""
-
-    def __init__(self, seed):
-        super().__init__(np.random.PCG64(seed))
-        self.given = 0
-
-    def random(self, size=None, *arguments, **options):
-        drawn = super().random(size, *arguments, **options)
-        self.given += np.size(drawn)
-        return drawn
 
 
 def model(horizon=3, states=3, actions=2, seed=0):

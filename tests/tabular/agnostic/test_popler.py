@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from guarantee_worlds import contrast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -193,16 +194,6 @@ def coin():
     rewards = np.zeros((2, 1, 2))
     rewards[1, 0] = [0.0, 0.98]
     return EpisodicMDP(np.ones((2, 1, 2, 1)), rewards)
-
-
-def contrast():
-    """Two states: action 0 leads to one that pays 0.95, action 1 to one that pays 0.05."""
-    kernel = np.zeros((2, 2, 2, 2))
-    kernel[:, :, 0] = [0.95, 0.05]
-    kernel[:, :, 1] = [0.05, 0.95]
-    rewards = np.zeros((2, 2, 2))
-    rewards[1, 0], rewards[1, 1] = 0.95, 0.05
-    return EpisodicMDP(kernel, rewards, np.array([0.5, 0.5]))
 
 
 def test_the_guarantee_without_petals_holds_over_1000_runs():
