@@ -1,7 +1,6 @@
 """One self-contained HTML page: verdicts, theorems typeset, their worst instances, the figures.
 
-LaTeX becomes MathML, pictures and downloads are embedded; the page needs no network. A formula
-that the converter does not know is shown as its source.
+Pictures and downloads are embedded; the page needs no network.
 """
 
 import base64
@@ -14,38 +13,19 @@ from importlib import resources
 from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
-from xml.etree import ElementTree
-
-from markupsafe import Markup, escape
 
 from rltheory.analysis.files import prepare, write_lines
 from rltheory.theory import registry
 from rltheory.theory.engine import floored
 from rltheory.theory.store import Store, fingerprint
 from rltheory.theory.theorem import Theorem
+from rltheory.theory.typesetting import typeset
 from rltheory.theory.verdict import EXISTENTIAL, Attempt, Instance, Result, Verdict, encode
 
 File = str | PathLike[str]
 
 _LONGEST_SHOWN = 160
 _COLUMN_PIXELS = 1200
-_NAMESPACE = ' xmlns="http://www.w3.org/1998/Math/MathML"'
-_LIMITS = {"max", "min", "sup", "inf", "lim", "arg\u2009max", "arg\u2009min"}
-_COMMANDS = dict.fromkeys(("\\|", "\\Vert", "\\lVert", "\\rVert"), "‖") | {
-    "\\langle": "⟨",
-    "\\rangle": "⟩",
-    "\\lfloor": "⌊",
-    "\\rfloor": "⌋",
-    "\\lceil": "⌈",
-    "\\rceil": "⌉",
-    "\\{": "{",
-    "\\}": "}",
-    "\\arg": "arg",
-    "\\vert": "|",
-    "\\lvert": "|",
-    "\\rvert": "|",
-}
-_FORMULA = re.compile(r"\$\$(?P<display>.+?)\$\$|(?<!\\)\$(?P<inline>.+?)(?<!\\)\$", re.DOTALL)
 
 
 def report(
@@ -108,24 +88,6 @@ def render(
         kinds=sorted({theorem.kind for theorem in theorems}),
         verdicts=[verdict for verdict, _ in _tiles(theorems, shown)],
     )
-
-
-def typeset(text: str, *, formula: bool = False) -> Markup:
-    """Return text with its $...$ and $$...$$ as MathML; all of it a formula if `formula`.
-
-    A formula that cannot be converted is shown as its TeX source.
-    """
-    if formula and "$" not in text:
-        return _mathml(text, display=True)
-    parts: list[Markup] = []
-    position = 0
-    for match in _FORMULA.finditer(text):
-        parts.append(_words(text[position : match.start()]))
-        display = match["display"] is not None
-        parts.append(_mathml(match["display"] if display else match["inline"], display=display))
-        position = match.end()
-    parts.append(_words(text[position:]))
-    return Markup("").join(parts)
 
 
 @dataclass(frozen=True)
@@ -252,43 +214,6 @@ def _figures(folder: Path) -> list[Picture]:
 def _pixels_across(image: bytes) -> int:
     """Return the width in a PNG's header: the four bytes after its signature and chunk name."""
     return int.from_bytes(image[16:20], "big")
-
-
-def _words(text: str) -> Markup:
-    return escape(text.replace("\\$", "$"))
-
-
-def _mathml(source: str, *, display: bool) -> Markup:
-    """Return a formula as MathML, or its source where the converter fails or leaves commands."""
-    import latex2mathml.converter
-
-    try:
-        markup = latex2mathml.converter.convert(
-            source.replace(r"\operatorname*", r"\operatorname"),
-            display="block" if display else "inline",
-        )
-        formula = ElementTree.fromstring(markup.replace(_NAMESPACE, ""))
-    except Exception:
-        # The converter's errors are of many types, some of them bare Exceptions.
-        return _tex(source)
-    for element in formula.iter():
-        _repair(element, display)
-    repaired = ElementTree.tostring(formula, encoding="unicode")
-    return _tex(source) if "\\" in repaired else Markup(repaired)
-
-
-def _repair(element: ElementTree.Element, display: bool) -> None:
-    """Finish what the converter leaves: sized delimiters, arrows as operators, limits below."""
-    text = element.text or ""
-    element.text = _COMMANDS.get(text, element.text)
-    if element.tag == "mi" and len(text) == 1 and ("←" <= text <= "⇿" or "⟰" <= text <= "⟿"):
-        element.tag = "mo"
-    if display and element.tag == "msub" and element[0].text in _LIMITS:
-        element.tag = "munder"
-
-
-def _tex(source: str) -> Markup:
-    return Markup('<code class="tex">{}</code>').format(source.strip())
 
 
 def _json_url(instance: Instance) -> str:

@@ -14,7 +14,8 @@ from theory_examples import theorem
 
 from rltheory.theory import replay, verify
 from rltheory.theory.registry import theorems
-from rltheory.theory.report import report, typeset
+from rltheory.theory.report import report
+from rltheory.theory.typesetting import typeset
 from rltheory.theory.verdict import decode_instance
 
 RECORDS = [examples.EXACT, examples.FALSE, examples.SURVIVING, examples.SEPARATION, examples.PARTLY]

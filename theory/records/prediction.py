@@ -1,4 +1,4 @@
-"""Values of a fixed policy: two models compared, and the operator of temporal differences.
+"""Values in two models compared, of a fixed policy and of a planned one; temporal differences.
 
 Every side is a Fraction; half of the instances are those that attain the bounds.
 """
@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rltheory.analysis.rational import FractionArray
+from rltheory.tabular.mdp import DiscountedMDP
 from rltheory.theory import exact, instances
 from rltheory.theory.exact import fractions
 from rltheory.theory.sides import Side, supremum
@@ -116,6 +117,98 @@ SIMULATION = Theorem(
 )
 
 
+class TwoModels(NamedTuple):
+    """A world and a guess of it, which differ in their kernels only."""
+
+    world: DiscountedMDP
+    guess: DiscountedMDP
+
+
+def two_leaks(discount: float, leak: float) -> TwoModels:
+    """Return the pair that attains the bound: the guess leaks by the action that does not.
+
+    States: one to decide in, one that pays 1 for ever, one that pays nothing for ever. Action 0
+    stays and pays 1, and the guess lets it leak to nothing. Action 1 leaks to nothing, and the
+    guess lets it leak to the state that pays; its own reward makes the guess indifferent.
+    """
+    kept = (1 - discount) / (1 - discount * (1 - leak))
+    # Rounded up, so that the guess prefers action 1 and no tie depends on a rounding.
+    reward = np.ceil(max(0.0, 2 - 1 / kept) * 2.0**40) / 2.0**40
+    world = np.tile(np.eye(3)[:, None], (1, 2, 1))
+    guess = world.copy()
+    guess[0] = [[1 - leak, 0, leak], [1 - leak, leak, 0]]
+    world[0, 1] = [1 - leak, 0, leak]
+    rewards = np.array([[1.0, reward], [1.0, 1.0], [0.0, 0.0]])
+    return TwoModels(*(DiscountedMDP(kernel, rewards, discount) for kernel in (world, guess)))
+
+
+def sample_models(tape: Tape, size: int) -> TwoModels:
+    """Draw the two leaks half of the time, else a world and a mixture of it with another."""
+    discount = instances.discount(tape, low=1)
+    share = tape.integer(1, 16) / 16
+    if tape.integer(0, 1):
+        return two_leaks(discount, share)
+    world = instances.mdp(tape, size, 2, discount)
+    other = tape.simplex(world.transitions.shape)
+    mixed = (1 - share) * world.transitions + share * other
+    return TwoModels(world, world.replace(transitions=mixed))
+
+
+def _planned(instance: TwoModels, errors: int) -> tuple[Side, Side]:
+    world, guess = instance
+    apparent = exact.action_values(guess, exact.optimal_values(guess))
+    # Of the policies that are optimal in the guess, the one that earns least.
+    earned = exact.worst_greedy_values(world, apparent)
+    apart = np.abs(fractions(world.transitions) - fractions(guess.transitions))
+    discount, leak = Fraction(world.discount), Fraction(apart.sum(axis=2).max()) / 2
+    lost = discount * leak / (1 - discount * (1 - leak))
+    bound = min(errors * lost, Fraction(1)) / (1 - discount)
+    return supremum(exact.optimal_values(world) - earned), bound
+
+
+def wrong_model_sides(instance: TwoModels) -> tuple[Side, Side]:
+    """Return the most that a policy optimal in the guess loses in the world, and the bound."""
+    return _planned(instance, 2)
+
+
+def _one_error(instance: TwoModels) -> tuple[Side, Side]:
+    return _planned(instance, 1)
+
+
+WRONG_MODEL = Theorem(
+    id="prediction/planning-in-a-wrong-model",
+    title="What planning in a wrong model can lose, with its sharp constant",
+    source=(
+        "Kearns and Singh (2002), Lemma 4, used twice, with a looser constant; the sharp one is "
+        "derived here by coupling the two models (compare Lobel and Parr, 2024)"
+    ),
+    statement=(
+        r"\|V^* - V^{\hat\pi}\|_\infty \le \frac{1}{1-\gamma}\min\Bigl\{"
+        r"\frac{2\gamma\varepsilon}{1-\gamma(1-\varepsilon)},\, 1\Bigr\},\qquad "
+        r"\varepsilon = \max_{s,a} \tfrac12\|P(s,a) - \hat P(s,a)\|_1"
+    ),
+    hypotheses=(
+        "rewards in $[0, 1]$, known",
+        r"$\hat\pi$: any policy optimal under $\hat P$",
+    ),
+    kind="inequality",
+    sample=sample_models,
+    sides=wrong_model_sides,
+    control=Control(
+        name="one error",
+        explanation="The factor 2 is dropped, as if only what is chosen could be misjudged.",
+        sides=_one_error,
+    ),
+    sizes=(2, 3),
+    cost=3.0,
+    notes=(
+        r"Implies the familiar $2\gamma\varepsilon/(1-\gamma)^2$. Attained, up to the rounding of "
+        "a reward, by two actions that leak."
+    ),
+    sharpness=0.999,
+)
+
+
 def sample_chain(tape: Tape, size: int) -> Chain:
     """Draw a kernel with one recurrent class; the direction is a constant a third of the time."""
     rows = fractions(tape.simplex((size, size)))
@@ -175,4 +268,4 @@ TD_LAMBDA = Theorem(
 )
 
 
-THEOREMS = (SIMULATION, TD_LAMBDA)
+THEOREMS = (SIMULATION, WRONG_MODEL, TD_LAMBDA)
