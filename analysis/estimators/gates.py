@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rltheory.analysis.arrays import check_range
-from rltheory.analysis.estimators.backends import namespace
+from rltheory.analysis.backends import namespace
 from rltheory.analysis.estimators.outcomes import Outcomes
 
 Level = Literal["token", "sequence", "geometric"]

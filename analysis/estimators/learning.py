@@ -23,7 +23,7 @@ from rltheory.analysis.arrays import (
     check_positive_integer,
     read_only,
 )
-from rltheory.analysis.estimators.backends import array_module, jax_module
+from rltheory.analysis.backends import array_module, jax_module
 from rltheory.analysis.estimators.batch_gradients import estimate, response_weights
 from rltheory.analysis.estimators.response_tables import ResponseTables, State, uniforms
 from rltheory.analysis.estimators.sampling_model import SamplingModel

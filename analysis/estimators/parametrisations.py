@@ -23,7 +23,7 @@ from rltheory.analysis.arrays import (
     check_positive_integer,
     read_only,
 )
-from rltheory.analysis.estimators.backends import namespace
+from rltheory.analysis.backends import namespace
 from rltheory.analysis.rational import to_fractions
 
 DENSE_ENTRIES = 2**25

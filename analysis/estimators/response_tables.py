@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray, IntArray
-from rltheory.analysis.estimators.backends import array_module
+from rltheory.analysis.backends import array_module
 from rltheory.analysis.estimators.draw_kernels import invert
 from rltheory.analysis.estimators.parametrisations import Linear, Parametrisation, Tabular
 from rltheory.analysis.estimators.sampling_model import SamplingModel

@@ -20,7 +20,7 @@ from rltheory.analysis.arrays import (
     check_magnitude,
     read_only,
 )
-from rltheory.analysis.estimators.backends import jax_module, namespace
+from rltheory.analysis.backends import jax_module, namespace
 from rltheory.analysis.estimators.outcomes import (
     Choices,
     Outcomes,

@@ -11,7 +11,7 @@ from math import sqrt
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray
-from rltheory.analysis.estimators.backends import jax_module
+from rltheory.analysis.backends import jax_module
 from rltheory.analysis.estimators.gates import scaled_rows
 from rltheory.analysis.estimators.parametrisations import Linear, Tabular
 from rltheory.analysis.estimators.response_tables import ResponseTables, visits_of

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rltheory.analysis.arrays import check_range
-from rltheory.analysis.estimators.backends import namespace
+from rltheory.analysis.backends import namespace
 
 
 class Averages(NamedTuple):
