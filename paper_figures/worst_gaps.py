@@ -19,7 +19,7 @@ from rltheory.tabular import EpisodicMDP
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"episodes": [250, 500, 1000], "seeds": 4},
-    "paper": {"episodes": [1000, 4000, 16_000], "seeds": 40},
+    "paper": {"episodes": [1000, 4000, 16_000, 64_000], "seeds": 60},
 }
 SCALE = 0.1
 """Of the bonuses."""
