@@ -8,6 +8,9 @@ from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+# Fixtures from a module, so that `browser_page` is known to every test.
+pytest_plugins = ("browser",)
+
 # The first example of a property may load compiled code; how long it takes says nothing. The
 # numbers of examples keep the default run short; `--hypothesis-profile=thorough` asks for more.
 settings.register_profile("untimed", settings.default, deadline=None, max_examples=20)
