@@ -12,6 +12,7 @@ from typing import Any
 from joblib import Parallel, delayed
 
 from rltheory.analysis import plotting
+from rltheory.cli.parameters import parameters_of
 from rltheory.paper_figures import registry
 
 EXAMPLES = """examples:
@@ -20,6 +21,7 @@ EXAMPLES = """examples:
   rltheory figures planners 'robust-*'        some of them; globs in quotes
   rltheory figures --scale paper --out paper  larger instances, finer curves
   rltheory figures bounds --format pdf,pgf    for TeX to set in the fonts of a paper
+  rltheory figures bounds --set discount=0.99 with a parameter of your own
 """
 
 
@@ -45,6 +47,14 @@ def add_parser(subparsers: Any) -> None:
         metavar="LIST",
         help="of the pictures, with commas between: pdf, png, pgf (pdf,png); pgf needs no TeX here",
     )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another value of a parameter, which every figure asked for must have; may be "
+        "repeated; the JSON beside a figure lists its parameters",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the random instances (0)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--list", action="store_true", help="list the figures and stop")
@@ -59,6 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
         for figure in chosen:
             print(f"{figure.name:{width}}  {figure.title}")
         return 0
+    changes = parameters_of(arguments.set)
+    for figure in chosen:
+        figure.parameters(arguments.scale, changes)
     failures = draw_all(
         [figure.name for figure in chosen],
         arguments.out,
@@ -66,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         jobs=arguments.jobs,
         formats=arguments.format,
+        changes=changes,
     )
     return 1 if failures else 0
 
@@ -88,9 +102,11 @@ def draw_all(
     seed: int = 0,
     jobs: int = 2,
     formats: Sequence[str] = plotting.USUAL,
+    changes: registry.Parameters | None = None,
 ) -> list[str]:
     """Draw figures in `jobs` processes, print a line for each as it comes; return the failures.
 
+    changes: parameters that differ from those of the scale, known to every figure.
     Raises ValueError if seed, jobs or formats does not fit, OSError if the folder cannot be
     written, ChildProcessError if the system kills a worker.
     """
@@ -102,7 +118,7 @@ def draw_all(
     plotting.writable_folder(folder)
     failures = []
     shown = "png" if "png" in formats else formats[0]
-    settings = {"scale": scale, "seed": seed, "formats": formats}
+    settings = {"scale": scale, "seed": seed, "formats": formats, "changes": changes}
     for name, seconds, trouble in _outcomes(names, folder, settings, jobs):
         if trouble:
             failures.append(name)
@@ -133,13 +149,15 @@ def _outcomes(
 def _draw(name: str, folder: Path, settings: dict[str, Any]) -> tuple[str, float, str]:
     """Return the name, the seconds it took, and what failed: empty if nothing did.
 
-    The traceback shows it, or one line where the system refused.
+    The traceback shows it, or one line where the system refused or a parameter was the user's.
     """
     start = time.perf_counter()
     try:
         registry.render(name, folder, **settings)
     except OSError as error:
         return name, time.perf_counter() - start, str(error)
-    except Exception:
-        return name, time.perf_counter() - start, "\n" + traceback.format_exc()
+    except Exception as error:
+        changes = settings["changes"]
+        trouble = f"with {changes}: {error!r}" if changes else "\n" + traceback.format_exc()
+        return name, time.perf_counter() - start, trouble
     return name, time.perf_counter() - start, ""

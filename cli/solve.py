@@ -1,13 +1,13 @@
 """`rltheory solve`: an MDP or a game, from a file or by name, solved with a certificate."""
 
 import argparse
-import ast
 import difflib
 from pathlib import Path
 from typing import Any
 
 from rltheory.analysis.files import prepare
 from rltheory.cli import solve_game, solve_mdp
+from rltheory.cli.parameters import parameters_of
 from rltheory.games.library import game_names
 from rltheory.tabular.library import MODELS
 
@@ -73,7 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
     for target in (arguments.json, arguments.out):
         if target:
             prepare(target)
-    parameters = _parameters(arguments.set)
+    parameters = parameters_of(arguments.set)
+    if "name" in parameters:
+        raise ValueError("--set name; expected a parameter, and the name before it")
     kind = _kind(arguments.model)
     other = "games" if kind == "MDPs" else "MDPs"
     for option in sorted(_OPTIONS[other]):
@@ -102,20 +104,3 @@ def _kind(model: str) -> str:
     every = [*MODELS, *game_names()]
     near = difflib.get_close_matches(model, every, n=3) or every
     raise ValueError(f"no model or game is named {model!r}; did you mean {', '.join(near)}?")
-
-
-def _parameters(settings: list[str]) -> dict[str, Any]:
-    parameters: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key.isidentifier():
-            raise ValueError(f"--set {setting!r}; expected KEY=VALUE")
-        if key == "name":
-            raise ValueError(f"--set {setting!r}; expected a parameter, and the name before it")
-        if key in parameters:
-            raise ValueError(f"--set {key} is given twice")
-        try:
-            parameters[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            parameters[key] = text
-    return parameters

@@ -23,7 +23,7 @@ from rltheory.paper_figures.rate_families import (
     regret_of,
     uniform_loss,
 )
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import EpisodicMDP
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -103,9 +103,8 @@ PANELS = {
 }  # fmt: skip
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the regret of runs by what varies, with fitted exponents."""
-    settings = SETTINGS[scale]
     total = settings["fixed"]
     counts = {name: settings["rivals" if name in RIVALS else "seeds"] for name in LEARNERS}
     grids = {panel: settings.get(panel, settings["episodes"]) for panel in PANELS}

@@ -21,7 +21,7 @@ from rltheory.linear_mdp.actor_critic.douhua import douhua
 from rltheory.linear_mdp.actor_critic.nora import nora
 from rltheory.linear_mdp.actor_critic.runs import ActorCriticRun
 from rltheory.linear_mdp.environments.actor_critic_worlds import episodic_river, two_thread_lock
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import EpisodicMDP
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -75,9 +75,8 @@ LEARNERS = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the regret of every algorithm in every world, by episode."""
-    settings = SETTINGS[scale]
     episodes, count = settings["episodes"], settings["seeds"]
     ends = np.unique(np.geomspace(10, episodes, settings["points"]).round().astype(np.int64))
     tasks = [(w, name, k) for w in WORLDS for name in LEARNERS for k in range(count)]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rltheory.analysis import plotting
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import EpisodicSolution, backward_induction, robust_backward_induction
 from rltheory.tabular.generators import american_put, american_put_prices
 from rltheory.tabular.uncertainty import Contamination, KullbackLeibler, TotalVariation
@@ -24,9 +24,8 @@ SETS = {
 TILTED = r"nominal, up with $1/2 + \rho$"
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return robust prices against the radius, and who exercises where; nothing is random."""
-    settings = SETTINGS[scale]
     horizon, discount = settings["horizon"], settings["discount"]
     put = american_put(horizon, discount=discount)
     radii = np.linspace(0.0, settings["largest"], settings["radii"])

@@ -14,7 +14,7 @@ from rltheory.analysis.estimators.moments import estimator_moments
 from rltheory.analysis.estimators.outcomes import Outcomes
 from rltheory.analysis.estimators.weights import reinforce
 from rltheory.paper_figures import pg_models
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"points": 30, "horizon": 3e4, "curve": 41},
@@ -27,9 +27,8 @@ SNAPSHOT = 0.85
 """Expected reward at which the parabolas are shown."""
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return parabolas of variance against a shared baseline, and ratios along training."""
-    settings = SETTINGS[scale]
     times = np.concatenate([[0.0], np.geomspace(0.1, settings["horizon"], settings["points"])])
     rows: list[dict[str, Any]] = []
     figure, axes = plotting.panels(2, 3, width=plotting.PAGE, height=4.6)

@@ -5,7 +5,7 @@ from typing import Any
 
 from rltheory.analysis import plotting
 from rltheory.analysis.rational import to_fractions
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import policy_iteration, value_iteration
 from rltheory.tabular.generators import garnet
 
@@ -15,9 +15,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return bounds against sweeps, and their exact distances from the exact value."""
-    settings = SETTINGS[scale]
     mdp = garnet(
         settings["states"],
         settings["actions"],

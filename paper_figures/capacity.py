@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rltheory.analysis import plotting
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular.agnostic.capacity import spanning_capacity
 from rltheory.tabular.agnostic.policy_class import PolicyClass
 
@@ -59,9 +59,8 @@ CLASSES: dict[str, tuple[Callable[[int], PolicyClass], Callable[[int], int]]] = 
 RINGS = ("one active state", "all active")
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return capacities of named classes by horizon, and of random ones by size."""
-    settings = SETTINGS[scale]
     figure, axes = plotting.panels(1, 2, width=plotting.PAGE, height=2.7)
     rows = _named(axes[0], settings) + _random(axes[1], settings, seed)
     plotting.letter(axes)

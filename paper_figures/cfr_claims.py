@@ -11,7 +11,7 @@ from rltheory.games.exact.certified import certified_exploitability
 from rltheory.games.library import SUITE, load
 from rltheory.games.regret.variants import VARIANTS
 from rltheory.paper_figures import cfr_runs
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {
@@ -35,9 +35,8 @@ VERDICTS = {"behind": "#F2B58A", "even": "#E2E2E2", "ahead": "#9CCBEA"}
 LEDUC, LEDUC_BOUND = "Leduc, 3 players", 1e-3
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return, by game, reading and start, certified exploitabilities and who is ahead."""
-    settings = SETTINGS[scale]
     roles = ("training", "test", "paper", "extra")
     entries = cfr_runs.of_role(*roles, without=settings["without"])
     names = [*BASELINES["all"], "aod_cfr", *(f"vad_cfr/{reading}" for reading in cfr_runs.READINGS)]

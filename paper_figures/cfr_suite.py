@@ -5,7 +5,7 @@ from typing import Any
 from rltheory.analysis import plotting
 from rltheory.games.library import SUITE
 from rltheory.paper_figures import cfr_runs
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"iterations": 1000, "checkpoints": 25, "without": cfr_runs.LARGE},
@@ -14,11 +14,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
 COLUMNS = 4
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return exploitability by iteration of nine algorithms on every game."""
     roles = dict.fromkeys(entry.role for entry in SUITE)
-    entries = cfr_runs.of_role(*roles, without=SETTINGS[scale]["without"])
-    rows = cfr_runs.curves(entries, SETTINGS[scale])
+    entries = cfr_runs.of_role(*roles, without=settings["without"])
+    rows = cfr_runs.curves(entries, settings)
     count = -(-len(SUITE) // COLUMNS)
     figure, axes = plotting.panels(count, COLUMNS, width=plotting.PAGE, height=1.6 * count)
     for axis, entry in zip(axes.flat, SUITE, strict=False):

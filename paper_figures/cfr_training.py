@@ -3,7 +3,7 @@
 from typing import Any
 
 from rltheory.paper_figures import cfr_runs
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"iterations": 1000, "checkpoints": 25, "without": ()},
@@ -11,9 +11,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return exploitability by iteration of nine algorithms on four games."""
-    return cfr_runs.four_panels("training", SETTINGS[scale])
+    return cfr_runs.four_panels("training", settings)
 
 
 FIGURE = Figure(

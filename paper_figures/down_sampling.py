@@ -12,7 +12,7 @@ from rltheory.analysis.estimators.outcomes import Outcomes
 from rltheory.analysis.estimators.sampling_model import contextual_bandit
 from rltheory.analysis.estimators.weights import MEAN
 from rltheory.analysis.zoo import d3s
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.paper_figures.token_averages import angle
 
 SETTINGS: dict[str, dict[str, Any]] = {"quick": {"group": 8}, "paper": {"group": 16}}
@@ -48,9 +48,9 @@ def mean_variances(outcomes: Outcomes, group: int, kept: int) -> tuple[float, fl
     return float(total[0]), float(total[1])
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return variances kept, bias and noise against the number kept; nothing is random."""
-    group = SETTINGS[scale]["group"]
+    group = settings["group"]
     rows = [
         _row(title, outcomes, group, kept)
         for title, outcomes in models().items()

@@ -6,7 +6,7 @@ import numpy as np
 
 from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import DiscountedMDP, policy_iteration
 from rltheory.tabular.constrained import ConstrainedSolution, discounted_costs, solve_constrained
 from rltheory.tabular.dual_ascent import DualPath, dual_ascent, primal_dual
@@ -53,9 +53,8 @@ def runs(mdp: DiscountedMDP, cost: FloatArray, budget: float, count: int) -> dic
     }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return multipliers, excess costs and values by iteration, of last and averaged policies."""
-    settings = SETTINGS[scale]
     mdp, cost, budget = problem(settings["states"], seed)
     best = solve_constrained(mdp, cost, budget)
     rows = [

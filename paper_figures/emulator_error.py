@@ -7,7 +7,7 @@ import numpy as np
 from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.rates import fit_rate
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular.agnostic.access import Hybrid
 from rltheory.tabular.agnostic.block_mdp import BlockMDP
 from rltheory.tabular.agnostic.class_values import class_values
@@ -54,9 +54,8 @@ def classes(block: BlockMDP) -> PolicyClass:
     return PolicyClass(np.concatenate([latent.table, seen.table]), 2)
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the largest errors of emulated values over observations kept, and over draws."""
-    settings = SETTINGS[scale]
     block = world()
     model, policies = block.observed(), classes(block)
     true = class_values(model, policies).values

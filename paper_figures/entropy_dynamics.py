@@ -21,7 +21,7 @@ from rltheory.analysis.zoo.epo import (
     reference_entropy,
     regulariser_gradient,
 )
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"steps": 300, "models": 1},
@@ -142,9 +142,8 @@ def problem(seed: int, index: int) -> tuple[SamplingModel, FloatArray]:
     return model, 0.5 * rng.standard_normal(model.size)
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return mean entropies and expected rewards along exact runs of each method."""
-    settings = SETTINGS[scale]
     steps = settings["steps"]
     marks = np.unique(np.append(0, np.geomspace(1, steps, 60).round().astype(int)))
     rows: list[dict[str, Any]] = []

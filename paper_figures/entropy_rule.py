@@ -11,7 +11,7 @@ from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.simplex import softmax
 from rltheory.analysis.zoo.bapo import entropy_clip_rule, plain_entropy_clip_rule
 from rltheory.analysis.zoo.entropy import natural_direction, plain_direction, shannon_entropy
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"policies": 2000, "shown": 400, "steps": 13},
@@ -54,9 +54,8 @@ RULES = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return forecasts and realised changes of entropy, and how often signs differ."""
-    settings = SETTINGS[scale]
     policies, advantages = _instances(settings["policies"], np.random.default_rng(seed))
     sizes = np.geomspace(SMALL, LARGEST, settings["steps"])
     rows: list[dict[str, Any]] = []

@@ -7,7 +7,7 @@ import numpy as np
 from rltheory.analysis import plotting
 from rltheory.analysis.estimators import comparison
 from rltheory.paper_figures import pg_models
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"seeds": 60, "steps": 120, "tuning": 20},
@@ -23,12 +23,11 @@ NOISY = {"mean": "mean-snr", "oblr": "oblr-po", "optimal": "oracle"}
 """Looks of the estimators that step by the noise."""
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return final rewards with intervals, and rates of winning of every pair of methods.
 
     Seeds of runs count from 0, whatever `seed`.
     """
-    settings = SETTINGS[scale]
     found = comparison.compare(
         seeds=settings["seeds"],
         steps=settings["steps"],

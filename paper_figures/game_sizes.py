@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 from rltheory.analysis import plotting
 from rltheory.games.library import SUITE, sizes
 from rltheory.paper_figures import cfr_runs
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {"quick": {}, "paper": {}}
 COLUMNS = {
@@ -22,7 +22,7 @@ COLUMNS = {
 """Where columns begin (the first) or end."""
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the sizes of the 18 games as a table."""
     rows: list[dict[str, Any]] = []
     for entry in SUITE:

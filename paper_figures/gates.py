@@ -14,7 +14,7 @@ from rltheory.analysis.estimators.gates import (
     stopped_clip,
 )
 from rltheory.analysis.zoo.sapo import peak
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {"quick": {"points": 401}, "paper": {"points": 1601}}
 CAP = 2.0
@@ -30,9 +30,9 @@ RESPONSE: dict[str, tuple[Gate, int]] = {"no gate": (TOKEN_RATIO, 7), "GSPO": (G
 FAR, NEAR = 3.0, 1e-3
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return objective and weight of the score against the ratio; nothing is random."""
-    points = SETTINGS[scale]["points"]
+    points = settings["points"]
     far = np.linspace(0.0, FAR, points)
     near = np.linspace(1.0 - NEAR, 1.0 + NEAR, points)
     rows = [

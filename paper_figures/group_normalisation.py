@@ -16,7 +16,7 @@ from rltheory.analysis.estimators.sampling_model import contextual_bandit, softm
 from rltheory.analysis.estimators.trees import token_tree
 from rltheory.analysis.estimators.weights import DAPO, LEAVE_ONE_OUT, MEAN, OWN_OPTIMAL, grpo
 from rltheory.paper_figures import pg_models
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"sizes": [2, 3, 4, 6, 8, 12, 16, 24, 32, 64], "most": 200_000},
@@ -72,9 +72,8 @@ CASES: dict[str, tuple[str, Callable[[], Outcomes]]] = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the angle and the length of expected estimates against the size of the group."""
-    settings = SETTINGS[scale]
     rows: list[dict[str, Any]] = []
     figure, axes = plotting.panels(2, len(CASES), width=plotting.PAGE, height=4.3, sharex=True)
     for column, (case, (title, make)) in enumerate(CASES.items()):

@@ -22,7 +22,7 @@ from rltheory.linear_mdp.actor_critic.offline import (
 )
 from rltheory.linear_mdp.actor_critic.offline_data import OfflineData, collect_offline
 from rltheory.linear_mdp.environments.actor_critic_worlds import two_thread_lock
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular.finite_horizon import backward_induction
 from rltheory.tabular.mdp import EpisodicMDP
 
@@ -62,9 +62,8 @@ OFFLINE: dict[str, Callable[..., Any]] = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return what each algorithm needs or loses, by the coverage of the offline data."""
-    settings = SETTINGS[scale]
     tasks = [(share, k) for share in (0.0, *settings["shares"]) for k in range(settings["seeds"])]
     found = Parallel(n_jobs=-1, prefer="threads")(
         delayed(measure)(settings, share, [seed, k]) for share, k in tasks

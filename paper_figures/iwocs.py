@@ -6,7 +6,7 @@ import numpy as np
 
 from rltheory.analysis import plotting
 from rltheory.paper_figures.cliff import cliff
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import DiscountedMDP
 from rltheory.tabular.generators import garnet
 from rltheory.tabular.iwocs import POLICY_STEPS, IncrementalSolution, iwocs
@@ -29,9 +29,8 @@ DOWN, UP = 1, 3
 LABELS = {"rectangular": "rectangular step", "min_q": r"min-$Q$ step"}
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return iterations against radius and size, gaps by iteration, and a static wind."""
-    settings = SETTINGS[scale]
     radii = np.linspace(0.1, 0.9, settings["radii"])
     seeds = range(seed, seed + settings["seeds"])
     rows = []

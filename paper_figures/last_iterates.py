@@ -16,7 +16,7 @@ from rltheory.games import (
 )
 from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.paper_figures.cfr_runs import legend
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"iterations": 1000, "samples": 30_000, "seeds": 3, "checkpoints": 20},
@@ -28,9 +28,8 @@ TEMPERATURE, REFRESH = 0.02, 50
 LINES = {"average": "-", "last iterate": "--"}
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return exploitability by iteration of first-order methods and of sampling, on two games."""
-    settings = SETTINGS[scale]
     rows: list[dict[str, Any]] = []
     for title, name in GAMES.items():
         game = load(name, form="tree")

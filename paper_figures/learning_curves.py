@@ -12,7 +12,7 @@ from rltheory.analysis.estimators.sampling_model import SamplingModel
 from rltheory.analysis.estimators.smoothness import smoothness
 from rltheory.analysis.estimators.step_rules import FixedStep, SNRStep, StepRule
 from rltheory.paper_figures import pg_models
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"steps": 60, "seeds": 100, "tuning": 24},
@@ -34,9 +34,8 @@ BAND = (0.1, 0.9)
 TUNING_SEEDS = 10**6
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the mean dynamics and sampled runs of each method in each family."""
-    settings = SETTINGS[scale]
     rows: list[dict[str, Any]] = []
     figure, axes = plotting.panels(
         3, len(METHODS), width=plotting.PAGE, height=5.0, sharex=True, sharey="row"

@@ -9,7 +9,7 @@ from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
 from rltheory.linear_mdp import LinearMDP, RobustLinearMDP, collect, dr_lsvi_ucb, drpvi, load, plan
 from rltheory.paper_figures.linear_regret import strata
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular.uncertainty import TotalVariation
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -24,9 +24,8 @@ COVERED = 0.95
 FIRST, SECOND = 8, 16
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the forms' widths by dimension, the scales that they need, and regrets by scale."""
-    settings = SETTINGS[scale]
     counts = np.geomspace(100, 100_000, settings["points"]).round().astype(int)
     scales = np.geomspace(0.01, 100.0, settings["scales"])
     tasks: list[Any] = [

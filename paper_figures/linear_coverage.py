@@ -12,7 +12,7 @@ from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.rates import fit_rate
 from rltheory.linear_mdp import LinearMDP, RobustLinearMDP, collect, drpvi, plan
 from rltheory.linear_mdp.offline import summarise
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular.uncertainty import (
     ChiSquare,
     KullbackLeibler,
@@ -53,9 +53,8 @@ BALLS = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return errors by episodes and by contrast, with what the bonus is."""
-    settings = SETTINGS[scale]
     low, high = settings["episodes"]
     counts = np.geomspace(low, high, settings["points"]).round().astype(int)
     contrasts = np.geomspace(*CONTRASTS, settings["points"])

@@ -10,7 +10,7 @@ from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
 from rltheory.linear_mdp import dr_rpo, plan
 from rltheory.paper_figures import linear_worlds
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"radii": 10, "temperatures": 9, "episodes": 100, "seeds": 10},
@@ -21,9 +21,8 @@ BONUS = 0.1
 WAYS = {"planned": "planned exactly", "learnt": "learnt by DR-RPO"}
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return target values over radius and temperature, planned and learnt."""
-    settings = SETTINGS[scale]
     radii = np.linspace(0.0, 0.9, settings["radii"])
     temperatures = np.geomspace(0.01, 1.0, settings["temperatures"])
     grid = [(float(r), float(t)) for r, t in product(radii, temperatures)]

@@ -9,7 +9,7 @@ from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
 from rltheory.linear_mdp import RobustLinearMDP, dr_lsvi_ucb, dr_rpo, plan
 from rltheory.paper_figures import linear_worlds
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"points": 41, "learnt": 9, "episodes": 1000, "seeds": 8},
@@ -30,9 +30,8 @@ VALUES = {"plain": "no adversary", "robust": "worst case", "objective": "worst c
 SPREADS = {"paid": "divergence from the reference", "entropy": "entropy"}
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return values, divergences and entropies by temperature, planned and learnt."""
-    settings = SETTINGS[scale]
     model = linear_worlds.source(RADIUS)
     nominal = plan(model.nominal).policy
     flat = np.full_like(nominal, 1.0 / model.nominal.actions)

@@ -19,7 +19,7 @@ from rltheory.linear_mdp import (
     lsvi_ucb,
     robust_ucb_vi,
 )
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular.uncertainty import TotalVariation
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -92,9 +92,8 @@ _LOOKS = {
 }  # fmt: skip
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return suboptimality and regret by episode, with fitted slopes."""
-    settings = SETTINGS[scale]
     count, episodes = settings["seeds"], settings["episodes"]
     tasks = [(w, run, k) for w in WORLDS for run in RUNS[w] for k in range(count)]
 

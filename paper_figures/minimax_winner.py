@@ -13,7 +13,7 @@ from rltheory.games.normal_form.preference import (
     minimax_winner,
     self_play,
 )
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"iterations": 2000, "step": 0.5, "weights": [0.01, 0.05, 0.2]},
@@ -28,9 +28,8 @@ SHOWN = 400
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the policies of self-play and of INPO on the way, with their duality gaps."""
-    settings = SETTINGS[scale]
     iterations, step = settings["iterations"], settings["step"]
     paths: dict[str, Any] = {}
     for name, rule in (("SPO, hedge", dynamics.hedge(step)),

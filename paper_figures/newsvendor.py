@@ -7,7 +7,7 @@ import numpy as np
 
 from rltheory.analysis import plotting
 from rltheory.analysis.zoo.hdpo import GradientMoments, Newsvendor, gradient_moments
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"points": 25, "mean_demand": 20},
@@ -31,9 +31,8 @@ def newsvendor(level: float, mean_demand: int) -> Newsvendor:
     return Newsvendor(np.arange(count + 1.0), chances, 1 - level, level)
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the exact variances by spread of the order, service level and method."""
-    settings = SETTINGS[scale]
     mean, points = settings["mean_demand"], settings["points"]
     deviation = math.sqrt(mean / 2)
     rows: list[dict[str, Any]] = []

@@ -18,7 +18,7 @@ from rltheory.linear_mdp import (
 from rltheory.linear_mdp.environments.off_dynamics import off_dynamics
 from rltheory.paper_figures import linear_runs
 from rltheory.paper_figures.linear_runs import Learn, listing, look
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular.uncertainty import TotalVariation
 
 TEMPERATURES = (0.01, 0.1, 1.0)
@@ -89,9 +89,8 @@ def learn_plain(model: LinearMDP, rng: np.random.Generator) -> Any:
     ).learnt.policy
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return target rewards against the perturbation for every norm of xi and every radius."""
-    settings = SETTINGS[scale]
     runs, norms, radii = settings["runs"], settings["xi"], settings["radii"]
     q = np.linspace(0.0, 1.0, settings["perturbations"])
     rows: list[dict[str, Any]] = []

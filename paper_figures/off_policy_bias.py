@@ -20,7 +20,7 @@ from rltheory.analysis.estimators.moments import estimator_moments
 from rltheory.analysis.estimators.sampling_model import SamplingModel
 from rltheory.analysis.estimators.weights import LEAVE_ONE_OUT
 from rltheory.paper_figures import pg_models
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {"quick": {"points": 25}, "paper": {"points": 97}}
 GROUP = 4
@@ -53,9 +53,9 @@ COLUMNS = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return bias, standard deviation and error of each gate against the divergence."""
-    points = SETTINGS[scale]["points"]
+    points = settings["points"]
     model = pg_models.tree(end_token=None)
     rows: list[dict[str, Any]] = []
     for direction in DIRECTIONS:

@@ -22,7 +22,7 @@ from rltheory.linear_mdp.environments.off_dynamics import off_dynamics
 from rltheory.linear_mdp.offline import summarise
 from rltheory.paper_figures import linear_runs
 from rltheory.paper_figures.linear_runs import listing, look
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular.uncertainty import (
     PenalisedChiSquare,
     PenalisedKullbackLeibler,
@@ -126,9 +126,8 @@ def _least(values: NDArray[Any], weights: NDArray[Any], penalty: float, top: flo
     return float((mean + (mean**2 - squares - mass * at**2) / (4 * penalty)).min())
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return target rewards against the perturbation, for every norm of xi and every adversary."""
-    settings = SETTINGS[scale]
     norms = settings["xi"]
     q = np.linspace(0.0, 1.0, settings["perturbations"])
     rows: list[dict[str, Any]] = []

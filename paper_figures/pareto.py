@@ -6,7 +6,7 @@ import numpy as np
 
 from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import DiscountedMDP
 from rltheory.tabular.dynamic_weighting import (
     Weighting,
@@ -55,9 +55,8 @@ def rule(name: str, weights: FloatArray) -> Weighting:
     return fixed_weights(weights) if name == "fixed" else hypervolume_guided(weights)
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return points by kind, ends of training by rule, and hypervolume by number of policies."""
-    settings = SETTINGS[scale]
     mdp, objectives = problem(seed)
     every = deterministic_front(mdp, objectives)
     hull = pareto_front(mdp, objectives)

@@ -8,7 +8,7 @@ from scipy.optimize import least_squares
 from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.simplex import softmax
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import EpisodicMDP
 from rltheory.tabular.path_consistency import (
     path_consistency,
@@ -29,9 +29,8 @@ TILT = np.array([0.9, 0.1])
 """Of the data's choices in the MDP with a chance move."""
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return losses and suboptimality of random policies, of fits to part of the data, by odds."""
-    settings = SETTINGS[scale]
     rng = np.random.default_rng([seed, 15])
     rows = _scattered(rng, settings["policies"])
     rows += _dropped(rng, settings["draws"])

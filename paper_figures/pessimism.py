@@ -7,7 +7,7 @@ import numpy as np
 from rltheory.analysis import plotting
 from rltheory.analysis.simplex import KL
 from rltheory.analysis.zoo.rpo import Pessimism, draw_comparisons, solve_pessimistic, tilted_policy
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"data_sets": 30, "etas": 7, "temperatures": 7},
@@ -30,9 +30,8 @@ TITLES = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return exact true values of the policies found from each data set."""
-    settings = SETTINGS[scale]
     sets = settings["data_sets"]
     data = {
         count: [

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rltheory.analysis import plotting
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import (
     DiscountedMDP,
     Solution,
@@ -57,9 +57,8 @@ def work(planner: str, mdp: DiscountedMDP) -> float:
     }[planner]
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the certified gap against iterations and against multiply-adds on two MDPs."""
-    settings = SETTINGS[scale]
     discount = settings["discount"]
     mdps = {
         "garnet": garnet(settings["garnet_states"], 4, 5, discount=discount, seed=seed).to_dense(),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rltheory.analysis import plotting
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import DiscountedMDP, occupancy_measure, policy_iteration
 from rltheory.tabular.generators import random_mdp
 from rltheory.tabular.policy_optimisation import (
@@ -24,9 +24,8 @@ FLOOR = 1e-11
 """Below this the certified suboptimality is rounding."""
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the certified suboptimality of each method and, where it has one, its bound."""
-    settings = SETTINGS[scale]
     mdp = random_mdp(
         settings["states"], settings["actions"], discount=settings["discount"], seed=seed
     )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.paper_figures.samples_by_access import LEARNERS, estimate
 from rltheory.tabular.agnostic import PolicyClass, class_values
 from rltheory.tabular.agnostic.cores import layer_core
@@ -45,9 +45,8 @@ def world(horizon: int, seed: int) -> tuple[EpisodicMDP, PolicyClass, Sunflower]
     return EpisodicMDP(kernel, rewards), policies, layer_core(policies)
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the largest error over the class by samples, and by horizon at a fixed number."""
-    settings = SETTINGS[scale]
     rows: list[dict[str, Any]] = []
     for budget in settings["budgets"]:
         rows += _rows("samples", settings["horizon"], budget, settings["runs"], seed)

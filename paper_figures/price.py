@@ -7,7 +7,7 @@ import numpy as np
 from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
 from rltheory.paper_figures.cliff import cliff
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import (
     DiscountedMDP,
     evaluate_policy,
@@ -30,9 +30,8 @@ CURVES = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the values of both policies under both models; nothing is random."""
-    settings = SETTINGS[scale]
     mdps = {
         "cliff walk": cliff(discount=settings["cliff_discount"]),
         "river swim": river_swim(small=0.05, discount=settings["river_discount"]),

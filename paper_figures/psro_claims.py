@@ -9,7 +9,7 @@ from rltheory.analysis.bounds import Bounds
 from rltheory.games.exact.certified import certified_exploitability
 from rltheory.games.library import SUITE, load
 from rltheory.paper_figures import cfr_runs, psro_runs
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 LARGE = ["Leduc, 3 players", "Goofspiel, 5 cards", "Liar's Dice, 5 sides", "Liar's Dice, 6 sides"]
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -23,9 +23,8 @@ MEANINGS = ("below every baseline", "not told apart: rounding", "above the best 
 CLAIMED, HORIZON = 8, 100
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return, by game and reading of SHOR, certified exploitabilities and who is ahead."""
-    settings = SETTINGS[scale]
     entries = cfr_runs.of_role(*ROLES, without=settings["without"])
     runs = psro_runs.run_all(entries, list(psro_runs.SOLVERS), settings["iterations"])
     rows: list[dict[str, Any]] = []

@@ -4,7 +4,7 @@ from typing import Any
 
 from rltheory.analysis import plotting
 from rltheory.paper_figures import cfr_runs, psro_runs
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"roles": ["training"], "iterations": [25, 10, 6]},
@@ -12,9 +12,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return exploitability by iteration of each meta-solver on every game."""
-    settings = SETTINGS[scale]
     entries = cfr_runs.of_role(*settings["roles"])
     runs = psro_runs.run_all(entries, list(psro_runs.SOLVERS), settings["iterations"])
     rows = psro_runs.curves(runs)

@@ -10,7 +10,7 @@ from rltheory.linear_mdp import FeatureMDP, dr_lsvi_ucb, dr_rpo, lsvi_ucb
 from rltheory.linear_mdp.environments.american_put import american_put
 from rltheory.paper_figures import linear_runs
 from rltheory.paper_figures.linear_runs import Learn, listing, look
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import backward_induction, robust_backward_induction
 from rltheory.tabular.mdp import EpisodicMDP
 from rltheory.tabular.uncertainty import TotalVariation
@@ -76,9 +76,8 @@ def learners(model: FeatureMDP, radius: float, bonus: float) -> dict[str, Learn]
     return algorithms
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return what the policies earn at every probability of a rise, for every dimension."""
-    settings = SETTINGS[scale]
     runs, dimensions = settings["runs"], settings["dimensions"]
     rises = np.array(np.round(np.arange(0.15, 0.85 + 1e-9, settings["step"]), 6), np.float64)
     starts = np.array(

@@ -1,7 +1,7 @@
 """All figures: every module of this package that offers `FIGURE` is one.
 
-A figure answers one question; drawing it is a function of the scale and the seed alone, so the
-same call gives the same files, byte for byte.
+A figure answers one question; drawing it is a function of its parameters and the seed alone, so
+the same call gives the same files, byte for byte.
 """
 
 import difflib
@@ -23,6 +23,9 @@ SCALES = ("quick", "paper")
 Drawing = tuple[Any, plotting.Rows]
 """A Matplotlib figure and the rows it shows."""
 
+Parameters = Mapping[str, Any]
+"""Sizes, ranges and constants of a figure by name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
@@ -30,7 +33,7 @@ class Figure:
 
     name: as on the command line and in file names; title: a few words; caption: complete
     sentences that answer the figure's question; source: author, year, number in the work.
-    draw(scale, seed): the picture and its data; settings: the parameters of each scale.
+    draw(parameters, seed): the picture and its data; settings: the parameters of each scale.
     findings(rows): sentences that the data decide, put after the caption of what was drawn.
     cost: seconds that it takes at the quick scale, roughly; dear figures are started first.
     """
@@ -39,10 +42,31 @@ class Figure:
     title: str
     caption: str
     source: str
-    draw: Callable[[str, int], Drawing]
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    draw: Callable[[Parameters, int], Drawing]
+    settings: Mapping[str, Parameters] = field(default_factory=dict)
     cost: float = 3.0
     findings: Callable[[plotting.Rows], str] | None = None
+
+    def parameters(self, scale: str, changes: Parameters | None = None) -> dict[str, Any]:
+        """Return the parameters of a scale, some of them changed.
+
+        Raises ValueError for an unknown scale or parameter, TypeError for a value of another kind
+        than the parameter's own: a number, a text, a list of either.
+        """
+        if scale not in SCALES:
+            raise ValueError(f"scale is {scale!r}; expected one of {SCALES}")
+        usual = dict(self.settings.get(scale, {}))
+        for name, value in (changes or {}).items():
+            if name not in usual:
+                known = ", ".join(usual) or "none"
+                raise ValueError(
+                    f"{self.name} has no parameter {name!r}; its parameters are: {known}"
+                )
+            if not _alike(value, usual[name]):
+                raise TypeError(
+                    f"{name} is {value!r:.80}; expected a value like {usual[name]!r:.80}"
+                )
+        return usual | dict(changes or {})
 
 
 @cache
@@ -85,16 +109,17 @@ def render(
     scale: str = "quick",
     seed: int = 0,
     formats: Sequence[str] = plotting.USUAL,
+    changes: Parameters | None = None,
 ) -> dict[str, Path]:
     """Draw the figure called `name` and save it into `folder`; return its files by kind.
 
-    Writes the picture in its formats, the data as csv, and a json with the title, the caption,
-    the source, the settings and the seed. Raises ValueError for an unknown name, scale or format,
-    OSError if the folder cannot be written.
+    changes: parameters that differ from those of the scale. Writes the picture in its formats, the
+    data as csv, and a json with the title, the caption, the source, the settings and the seed.
+    Raises ValueError for an unknown name, scale, parameter or format, TypeError for a parameter of
+    another kind, OSError if the folder cannot be written.
     """
     (figure,) = select([name])
-    if scale not in SCALES:
-        raise ValueError(f"scale is {scale!r}; expected one of {SCALES}")
+    parameters = figure.parameters(scale, changes)
     plotting.check_formats(formats)
     about = {
         "name": figure.name,
@@ -103,11 +128,11 @@ def render(
         "source": figure.source,
         "scale": scale,
         "seed": seed,
-        "settings": dict(figure.settings.get(scale, {})),
+        "settings": parameters,
         "version": version("rltheory"),
     }
     with plotting.style():
-        picture, rows = figure.draw(scale, seed)
+        picture, rows = figure.draw(parameters, seed)
         if figure.findings is not None:
             about["caption"] = f"{figure.caption} {figure.findings(rows)}"
         return plotting.save(picture, rows, about, folder, figure.name, formats)
@@ -118,3 +143,15 @@ def _unknown(name: str, known: list[str]) -> str:
     near += [other for other in known if name.strip("*") in other and other not in near][:3]
     hint = f"did you mean {', '.join(near)}?" if near else "`rltheory figures --list` shows all"
     return f"unknown figure {name!r}; {hint}"
+
+
+def _alike(value: Any, usual: Any) -> bool:
+    """Whether two values are of one kind; every member of a list, as some member of the other."""
+    if isinstance(usual, list | tuple):
+        few = isinstance(value, list | tuple)
+        return few and all(any(_alike(x, y) for y in usual) or not usual for x in value)
+    if isinstance(usual, bool) or isinstance(value, bool):
+        return type(value) is type(usual)
+    if isinstance(usual, float):
+        return isinstance(value, int | float)
+    return isinstance(value, type(usual))

@@ -9,7 +9,7 @@ from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.estimators.sampling_model import softmax_bandit
 from rltheory.analysis.zoo.entropy import renyi_entropy, shannon_entropy
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"policies": 400},
@@ -24,10 +24,10 @@ PAIR = {
 ENTROPIES = {"renyi": "Rényi entropy of order two, nats", "shannon": "Shannon entropy, nats"}
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the expected squared score of random policies against both entropies."""
     rng = np.random.default_rng(seed)
-    rows = [_row("random policy", policy) for policy in _policies(SETTINGS[scale]["policies"], rng)]
+    rows = [_row("random policy", policy) for policy in _policies(settings["policies"], rng)]
     rows += [_row(name, np.pad(p, (0, ACTIONS - len(p)))) for name, p in PAIR.items()]
     rows += [_row("one action, the rest alike", p) for p in _peaked()]
     figure, axes = plotting.panels(1, 2, width=plotting.PAGE, height=2.7, sharey=True)

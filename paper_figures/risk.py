@@ -6,7 +6,7 @@ import numpy as np
 
 from rltheory.analysis import plotting
 from rltheory.analysis.rates import fit_rate
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular.uncertainty import PenalisedKullbackLeibler
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -15,9 +15,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the errors of the expansions of order 0 and 1 in 1 / lambda over random rows."""
-    settings = SETTINGS[scale]
     generator = np.random.default_rng(seed)
     values = generator.random(settings["states"])
     nominal = generator.dirichlet(np.ones(settings["states"]), size=settings["rows"])

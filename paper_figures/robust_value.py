@@ -7,7 +7,7 @@ import numpy as np
 
 from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import DiscountedMDP, robust_value_iteration, value_iteration
 from rltheory.tabular.generators import river_swim
 from rltheory.tabular.uncertainty import (
@@ -51,9 +51,8 @@ PENALISED: dict[str, Build] = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the robust value at the start of a river swim for every set; nothing is random."""
-    settings = SETTINGS[scale]
     mdp = river_swim(settings["states"], discount=settings["discount"]).to_dense()
     ends = {
         "nominal": float(value_iteration(mdp).values[0]),

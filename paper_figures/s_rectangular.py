@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from rltheory.analysis import plotting
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import DiscountedMDP, robust_evaluate_policy, robust_value_iteration
 from rltheory.tabular.uncertainty import TotalVariation
 
@@ -29,9 +29,8 @@ def ledge(discount: float, second_reward: float) -> DiscountedMDP:
     return DiscountedMDP(transitions, np.array([[1.0, second_reward], [0.0, 0.0]]), discount)
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the s-rectangular value of every policy, and the best of two kinds of policy."""
-    settings = SETTINGS[scale]
     mdp = ledge(settings["discount"], settings["second_reward"])
     mixtures = np.linspace(0.0, 1.0, settings["points"])
     rows: list[dict[str, Any]] = []

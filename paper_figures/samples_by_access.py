@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular.agnostic import Generative, Online, PolicyClass, class_values
 from rltheory.tabular.agnostic.capacity import spanning_capacity
 from rltheory.tabular.agnostic.cores import constant_core, layer_core, open_loop_core
@@ -56,9 +56,8 @@ LEARNERS = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the samples after which all values are known, by class, horizon and learner."""
-    settings = SETTINGS[scale]
     rows: list[dict[str, Any]] = []
     for kind in KINDS:
         for horizon in settings["horizons"]:

@@ -8,7 +8,7 @@ from scipy.stats import beta
 
 from rltheory.analysis import plotting
 from rltheory.analysis.arrays import FloatArray
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular.agnostic.access import Generative, Online
 from rltheory.tabular.agnostic.capacity import spanning_capacity
 from rltheory.tabular.agnostic.families import (
@@ -33,9 +33,8 @@ ERROR = Fraction(1, 10)
 """Standard error of a value in (b)."""
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return samples by horizon: of learners on a lock, and of estimates of one value."""
-    settings = SETTINGS[scale]
     figure, axes = plotting.panels(1, 3, width=plotting.PAGE, height=2.7)
     rows = _lock(axes[0], settings, seed) + _masked(axes[1], settings)
     rows += _estimates(axes[2], settings)

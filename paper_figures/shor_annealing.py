@@ -12,7 +12,7 @@ from rltheory.games.library import load
 from rltheory.games.normal_form.matrix_game import Profile
 from rltheory.games.oracles.psro import psro
 from rltheory.games.oracles.shor import Shor
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"game": "leduc_poker", "iterations": 60},
@@ -43,19 +43,19 @@ class _Kept:
         return self.mixtures[-1]
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return SHOR's settings, mixtures and exploitability by PSRO iteration."""
     runs = Parallel(n_jobs=-1, prefer="threads")(
-        delayed(_run)(name, SETTINGS[scale]) for name in SCHEDULES
+        delayed(_run)(name, settings) for name in SCHEDULES
     )
     rows = [row for run in runs for row in run]
     figure, axes = plotting.panels(1, 3, width=plotting.PAGE, height=2.4)
-    settings, distance, support = axes
-    points = SETTINGS[scale]["iterations"] + 1
+    tuned, distance, support = axes
+    points = settings["iterations"] + 1
     for index, name in enumerate(KNOBS):
         x, y = (plotting.column(rows, key, schedule="annealed") for key in ("iterations", name))
-        settings.plot(x, y, label=name, **plotting.line(index, points=points))
-    settings.set(ylabel="setting", title="annealed settings")
+        tuned.plot(x, y, label=name, **plotting.line(index, points=points))
+    tuned.set(ylabel="setting", title="annealed tuned")
     for index, name in enumerate(SCHEDULES):
         x, y = (plotting.column(rows, key, schedule=name) for key in ("iterations", "evaluation"))
         distance.plot(x, y, label=name, **plotting.line(index, points=points))

@@ -8,7 +8,7 @@ from rltheory.analysis import plotting
 from rltheory.games.normal_form import dynamics
 from rltheory.games.normal_form.learning import Trajectory, learn
 from rltheory.games.normal_form.matrix_classics import MATRIX_GAMES
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"iterations": 1000, "step": 0.1},
@@ -44,9 +44,8 @@ def rules(step: float) -> dict[str, dynamics.Dynamics]:
     }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the path of the first player's strategy and of its average, by rule and game."""
-    settings = SETTINGS[scale]
     found = rules(settings["step"])
     rows: list[dict[str, Any]] = []
     figure, axes = plotting.panels(

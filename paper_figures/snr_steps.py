@@ -11,7 +11,7 @@ from rltheory.analysis.estimators.learning import learn
 from rltheory.analysis.estimators.sampling_model import SamplingModel
 from rltheory.analysis.estimators.step_rules import FixedStep
 from rltheory.paper_figures import pg_models
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"steps": 200, "marks": 8, "seeds": 800},
@@ -23,9 +23,8 @@ TRIED = ("reinforce", "optimal")
 """Methods whose gains are sampled."""
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return ratios, steps and gains along exact training, by family and method."""
-    settings = SETTINGS[scale]
     rows: list[dict[str, Any]] = []
     figure, axes = plotting.panels(3, 3, width=plotting.PAGE, height=6.0, sharex="col")
     for column, (family, (title, make)) in enumerate(pg_models.FAMILIES.items()):

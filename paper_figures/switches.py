@@ -12,7 +12,7 @@ from rltheory.linear_mdp.actor_critic.nora import nora, nora_settings
 from rltheory.linear_mdp.actor_critic.settings import switch_bound
 from rltheory.linear_mdp.actor_critic.world import world_of
 from rltheory.linear_mdp.environments.actor_critic_worlds import episodic_river, two_thread_lock
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import EpisodicMDP
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -33,9 +33,8 @@ SCALE = 0.1
 """Of the bonuses."""
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the number of switches by episode, with the bounds on it."""
-    settings = SETTINGS[scale]
     episodes, count = settings["episodes"], settings["seeds"]
     ends = np.unique(np.geomspace(10, episodes, settings["points"]).round().astype(np.int64))
     tasks = [(w, test, k) for w in WORLDS for test in TESTS for k in range(count)]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rltheory.analysis import plotting
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.theory import verify
 from rltheory.theory.verdict import EXISTENTIAL, Attempt, Result
 
@@ -12,9 +12,9 @@ LINEAR = 1e-3
 """Relative margins smaller than this are drawn on a linear scale, so that 0 has a place."""
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return, for every theorem and its control, the relative margin of the decisive instance."""
-    results = verify(budget=SETTINGS[scale]["budget"], seed=seed, jobs=1)
+    results = verify(budget=settings["budget"], seed=seed, jobs=1)
     rows = [_row(result) for result in results]
     figure, axis = plotting.panels(width=plotting.PAGE, height=1.2 + 0.13 * len(rows))
     places = range(len(rows))

@@ -11,7 +11,7 @@ from rltheory.analysis.estimators.sampling_model import SamplingModel
 from rltheory.analysis.estimators.trees import token_tree
 from rltheory.analysis.estimators.weights import Normalisation
 from rltheory.analysis.zoo.hapo import length_weights
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"depth": 7, "points": 99, "groups": [1, 2, 4, 8, 16, 32, 64, 128]},
@@ -63,9 +63,8 @@ def _cases() -> dict[str, tuple[Normalisation, int]]:
     return {"by each length": ("response", 1), **tokens, "by a constant": ("group", 1)}
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return weights of lengths and angles to the gradient; nothing is random."""
-    settings = SETTINGS[scale]
     model = token_tree(3, settings["depth"], _reward, end_token=0)
     rows: list[dict[str, Any]] = []
     middle = outcomes_at(model, END)

@@ -11,7 +11,7 @@ from rltheory.games.exact.certified import certified_exploitability
 from rltheory.games.regret.variant import Variant
 from rltheory.games.regret.variants import vad_cfr, wop_cfr
 from rltheory.paper_figures import cfr_runs
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {
@@ -38,9 +38,8 @@ DECADES = 6
 """Ratios beyond so many powers of ten are coloured alike."""
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return what VAD-CFR loses without each mechanism, by game and reading."""
-    settings = SETTINGS[scale]
     entries = cfr_runs.of_role("training", "test", without=settings["without"])
     rows = []
     for reading in cfr_runs.READINGS:

@@ -7,7 +7,7 @@ import numpy as np
 from rltheory.analysis import plotting
 from rltheory.games.regret.variants import VARIANTS
 from rltheory.paper_figures import cfr_runs, vad_traces
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"iterations": 1000, "checkpoints": 20, "starts": 3, "moments": 12},
@@ -18,9 +18,8 @@ SMALLEST = 1e-6
 """Smaller moving averages are drawn at this height; those of sets never reached are 0."""
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return exploitability and moving averages under both readings on the training games."""
-    settings = SETTINGS[scale]
     last, count = settings["iterations"], settings["checkpoints"]
     entries = cfr_runs.of_role("training")
     runs = cfr_runs.run_all(

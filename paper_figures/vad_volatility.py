@@ -7,7 +7,7 @@ import numpy as np
 from rltheory.analysis import plotting
 from rltheory.games.regret.variants import VARIANTS
 from rltheory.paper_figures import cfr_runs, vad_traces
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"iterations": 1000, "moments": 50, "game": "Leduc, 2 players"},
@@ -23,9 +23,8 @@ PANELS = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return quantiles over the information sets of what volatility decides, by iteration."""
-    settings = SETTINGS[scale]
     game = cfr_runs.build(settings["game"])
     times = np.geomspace(2, settings["iterations"], settings["moments"])
     late = np.linspace(cfr_runs.WARM_UP + 1, settings["iterations"], settings["moments"] // 4)

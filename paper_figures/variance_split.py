@@ -8,7 +8,7 @@ from rltheory.analysis import plotting
 from rltheory.analysis.estimators.moments import estimator_moments
 from rltheory.analysis.estimators.outcomes import Outcomes
 from rltheory.paper_figures import pg_models
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "quick": {"budget": 64, "prompts": 12, "points": 20},
@@ -28,9 +28,8 @@ MODELS: dict[str, tuple[str, int | None]] = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return parts of the variance, noise of methods, and best groups along training."""
-    settings = SETTINGS[scale]
     budget = settings["budget"]
     times = np.concatenate([[0.0], np.geomspace(0.3, HORIZON, settings["points"])])
     rows: list[dict[str, Any]] = []

@@ -14,7 +14,7 @@ from rltheory.linear_mdp.actor_critic.offline_data import collect_offline
 from rltheory.linear_mdp.actor_critic.runs import run_actor_critic
 from rltheory.linear_mdp.actor_critic.settings import Settings
 from rltheory.paper_figures.rate_families import FAMILIES, Family, regret_of, uniform_loss
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import EpisodicMDP
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -74,9 +74,9 @@ def fit_worst(x: FloatArray, regret: FloatArray, *, seed: int) -> tuple[FloatArr
     return curve, rate_of_logs(x, np.log(curve), np.log(means))
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return the regret at each gap and at the worst, with fitted exponents."""
-    episodes, count = SETTINGS[scale]["episodes"], SETTINGS[scale]["seeds"]
+    episodes, count = settings["episodes"], settings["seeds"]
     gaps = {name: gaps_of(family, episodes) for name, family in FAMILIES.items()}
     cases = [
         case

@@ -6,7 +6,7 @@ import numpy as np
 
 from rltheory.analysis import plotting
 from rltheory.paper_figures.cliff import LAYOUT, cliff, kinds, places
-from rltheory.paper_figures.registry import Drawing, Figure
+from rltheory.paper_figures.registry import Drawing, Figure, Parameters
 from rltheory.tabular import evaluate_policy, robust_value_iteration, value_iteration
 from rltheory.tabular.generators import MOVES
 from rltheory.tabular.uncertainty import TotalVariation
@@ -17,9 +17,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def draw(scale: str, seed: int) -> Drawing:
+def draw(settings: Parameters, seed: int) -> Drawing:
     """Return values and policies of both models, and the adversary's push; nothing is random."""
-    settings = SETTINGS[scale]
     mdp = cliff(slip=settings["slip"], discount=settings["discount"])
     nominal = value_iteration(mdp)
     robust = robust_value_iteration(mdp, TotalVariation(settings["radius"], support="nominal"))

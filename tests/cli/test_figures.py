@@ -60,6 +60,52 @@ def test_numbers_out_of_range_are_named(words, message, tmp_path):
         run("bounds", "--out", str(tmp_path), *words)
 
 
+def test_a_parameter_of_ones_own_is_drawn_and_recorded(tmp_path):
+    (bounds,) = registry.select(["bounds"])
+    usual = bounds.settings["quick"]
+    states = usual["states"] - 2
+    assert run("bounds", "--set", f"states={states}", "--out", str(tmp_path)) == 0
+    about = json.loads((tmp_path / "bounds.json").read_text())
+    assert about["settings"] == dict(usual) | {"states": states}
+    other = tmp_path / "other"
+    assert run("bounds", "--out", str(other)) == 0
+    assert (other / "bounds.csv").read_text() != (tmp_path / "bounds.csv").read_text()
+
+
+def test_a_parameter_that_a_figure_cannot_take_is_one_line(tmp_path, capsys):
+    assert run("bounds", "--set", "states=-3", "--out", str(tmp_path)) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("bounds failed: with {'states': -3}: ValueError(")
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "words", "error", "message"),
+    [
+        (["bounds"], ["sates=3"], ValueError, "bounds has no parameter 'sates'; its .*states"),
+        (["bounds", "risk"], ["states=3"], None, ""),
+        (["bounds", "planners"], ["states=3"], ValueError, "planners has no parameter 'states'"),
+        (["bounds"], ["states=many"], TypeError, "states is 'many'; expected a value like"),
+        (["bounds"], ["states=2.5"], TypeError, "states is 2.5; expected a value like"),
+        (["bounds"], ["states=True"], TypeError, "states is True"),
+        (["s-rectangular"], ["radii=0.1"], TypeError, r"radii is 0.1; expected a value like \["),
+        (["s-rectangular"], ["radii=[0.1, 'x']"], TypeError, "radii is"),
+        (["bounds"], ["states"], ValueError, "--set 'states'; expected KEY=VALUE"),
+        (["bounds"], ["states=3", "states=4"], ValueError, "--set states is given twice"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_refused_before_anything_is_drawn(
+    names, words, error, message, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(figures, "draw_all", lambda *_, **__: [])
+    setting = [part for word in words for part in ("--set", word)]
+    if error is None:
+        assert run(*names, *setting, "--out", str(tmp_path)) == 0
+        return
+    with pytest.raises(error, match=message):
+        run(*names, *setting, "--out", str(tmp_path))
+
+
 def test_an_unknown_scale_is_refused_by_the_parser(capsys):
     with pytest.raises(SystemExit) as stop:
         run("--scale", "huge")
@@ -83,7 +129,7 @@ def test_an_unknown_format_is_refused_by_the_parser(words, tmp_path, capsys):
 
 
 def test_a_figure_that_fails_is_reported_and_the_others_are_drawn(tmp_path, monkeypatch, capsys):
-    def fail(scale, seed):
+    def fail(parameters, seed):
         raise RuntimeError("no such luck")
 
     good = registry.select(["bounds"])
@@ -109,7 +155,7 @@ def test_reproduce_ends_by_naming_a_report_with_verdicts_and_figures(tmp_path, m
 
 
 def test_reproduce_goes_on_to_the_report_and_says_1_if_a_figure_fails(tmp_path, monkeypatch):
-    def fail(scale, seed):
+    def fail(parameters, seed):
         raise RuntimeError("no such luck")
 
     bad = registry.Figure(name="bad", title="Bad", caption="Bad.", source="none", draw=fail)

@@ -35,14 +35,13 @@ SMALL = tuple(
 
 
 @pytest.fixture
-def draw(monkeypatch):
+def draw():
     """Draw a figure on the suite's smallest games and return its rows and its findings."""
 
     def drawn(name, **settings):
         module = importlib.import_module(f"rltheory.paper_figures.{name}")
-        monkeypatch.setitem(module.SETTINGS, "quick", module.SETTINGS["quick"] | settings)
         with plotting.style():
-            figure, rows = module.draw("quick", 0)
+            figure, rows = module.draw(module.SETTINGS["quick"] | settings, 0)
             figure.draw_without_rendering()
         assert module.FIGURE.findings(rows).endswith(".")
         return rows, module

@@ -28,7 +28,7 @@ SMALL = {
 
 
 @pytest.fixture
-def draw(monkeypatch):
+def draw():
     """Draw a figure on small instances and return its rows."""
 
     def rows_of(name):
@@ -37,9 +37,8 @@ def draw(monkeypatch):
             assert (
                 set(SMALL[name]) == set(module.SETTINGS["quick"]) == set(module.SETTINGS["paper"])
             )
-            monkeypatch.setitem(module.SETTINGS, "quick", SMALL[name])
         with plotting.style():
-            figure, rows = module.draw("quick", 0)
+            figure, rows = module.draw(SMALL.get(name, module.SETTINGS["quick"]), 0)
             figure.draw_without_rendering()
         return rows
 

@@ -24,14 +24,13 @@ SLIP = 0.001
 
 
 @pytest.fixture
-def draw(monkeypatch):
+def draw():
     """Draw a figure with fewer runs and return its rows."""
 
     def drawn(name, **changes):
         module = importlib.import_module(f"rltheory.paper_figures.{name}")
-        monkeypatch.setitem(module.SETTINGS, "quick", module.SETTINGS["quick"] | changes)
         with plotting.style():
-            figure, rows = module.draw("quick", 0)
+            figure, rows = module.draw(module.SETTINGS["quick"] | changes, 0)
             figure.draw_without_rendering()
         assert module.FIGURE.findings(rows).endswith(".")
         for row in rows:

@@ -21,10 +21,8 @@ OTHERS = [
 def claims():
     """The table of claims after a few iterations on three small games."""
     small = {"iterations": [6, 2, 1], "without": OTHERS, "histories": 100_000}
-    settings = psro_claims.SETTINGS | {"quick": small}
-    with pytest.MonkeyPatch.context() as patch, plotting.style():
-        patch.setattr(psro_claims, "SETTINGS", settings)
-        figure, rows = psro_claims.draw("quick", 0)
+    with plotting.style():
+        figure, rows = psro_claims.draw(small, 0)
         figure.draw_without_rendering()
     return rows
 
@@ -67,11 +65,10 @@ def test_the_caption_counts_each_game_once(claims):
         assert lowest + even + behind == len(SMALL)
 
 
-def test_curves_start_at_the_uniform_profile_and_nash_needs_two_players(monkeypatch):
+def test_curves_start_at_the_uniform_profile_and_nash_needs_two_players():
     small = {"roles": ["training"], "iterations": [2, 2, 1]}
-    monkeypatch.setitem(psro_variants.SETTINGS, "quick", small)
     with plotting.style():
-        figure, rows = psro_variants.draw("quick", 0)
+        figure, rows = psro_variants.draw(small, 0)
         figure.draw_without_rendering()
     for game in {row["game"] for row in rows}:
         entry = next(e for e in psro_claims.SUITE if e.title == game)
@@ -87,11 +84,10 @@ def test_curves_start_at_the_uniform_profile_and_nash_needs_two_players(monkeypa
     assert "2 with two players and 2 with three players" in psro_variants.findings(rows)
 
 
-def test_annealing_follows_its_schedule_and_supports_are_within_the_populations(monkeypatch):
+def test_annealing_follows_its_schedule_and_supports_are_within_the_populations():
     small = {"game": "kuhn_poker", "iterations": 4}
-    monkeypatch.setitem(shor_annealing.SETTINGS, "quick", small)
     with plotting.style():
-        figure, rows = shor_annealing.draw("quick", 0)
+        figure, rows = shor_annealing.draw(small, 0)
         figure.draw_without_rendering()
     for t, row in enumerate(r for r in rows if r["schedule"] == "annealed"):
         # The mixture after t iterations is the solver's at iteration t + 1, of t + 1 policies.

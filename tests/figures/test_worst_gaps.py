@@ -141,9 +141,8 @@ def test_where_exploring_costs_a_worse_rate_is_seen_as_such(monkeypatch):
     """Nothing is asked of NORA's residuals: a few late switches decide them with 24 seeds."""
     monkeypatch.setattr(worst_gaps, "FAMILIES", {"fine lock": FAMILIES["fine lock"]})
     settings = {"episodes": [1000, 4000, 16_000], "seeds": 24}
-    monkeypatch.setitem(worst_gaps.SETTINGS, "quick", settings)
     with plotting.style():
-        _, rows = worst_gaps.draw("quick", 1)
+        _, rows = worst_gaps.draw(settings, 1)
     first = {row["algorithm"]: row for row in reversed(rows)}
     control = first["explore, then commit"]
     assert control["slope_lower"] > 0.5
