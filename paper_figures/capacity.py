@@ -70,7 +70,7 @@ def draw(settings: Parameters, seed: int) -> Drawing:
     return figure, rows
 
 
-def _named(axis: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
+def _named(axis: Any, settings: Parameters) -> list[dict[str, Any]]:
     rows = []
     most = settings["horizon"]
     for index, (name, (make, closed)) in enumerate(CLASSES.items()):
@@ -103,7 +103,7 @@ def _named(axis: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _random(axis: Any, settings: dict[str, Any], seed: int) -> list[dict[str, Any]]:
+def _random(axis: Any, settings: Parameters, seed: int) -> list[dict[str, Any]]:
     rows = []
     horizon, count = settings["layers"], settings["policies"]
     densities = np.geomspace(0.001, 0.5, settings["densities"])

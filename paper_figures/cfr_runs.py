@@ -17,6 +17,7 @@ from rltheory.games.regret.cfr import CFRResult, cfr
 from rltheory.games.regret.cfr_run import CFRState, initial_state
 from rltheory.games.regret.variant import Variant
 from rltheory.games.regret.variants import VARIANTS, vad_cfr
+from rltheory.paper_figures.registry import Parameters
 
 WARM_UP = 500
 """Iterations before VAD-CFR begins to average."""
@@ -120,7 +121,7 @@ def start(game: ExtensiveGame, number: int, seed: int) -> CFRState:
     return replace(begin, strategies=read_only(begin.strategies * (1.0 + 2.0**-50 * noise)))
 
 
-def curves(entries: Iterable[SuiteGame], settings: dict[str, Any]) -> list[dict[str, Any]]:
+def curves(entries: Iterable[SuiteGame], settings: Parameters) -> list[dict[str, Any]]:
     """Rows of exploitability by iteration, for the nine algorithms on each game."""
     iterations, count = settings["iterations"], settings["checkpoints"]
     marks = sorted({round(k * iterations / count) for k in range(1, count + 1)} - {0})
@@ -145,7 +146,7 @@ def waits(algorithm: str, iteration: int) -> bool:
     return algorithm.startswith("vad_cfr") and iteration <= WARM_UP
 
 
-def four_panels(role: str, settings: dict[str, Any]) -> tuple[Any, list[dict[str, Any]]]:
+def four_panels(role: str, settings: Parameters) -> tuple[Any, list[dict[str, Any]]]:
     """Return the curves of the nine algorithms on the four games of a role, and their rows."""
     rows = curves(of_role(role, without=settings["without"]), settings)
     figure, axes = plotting.panels(2, 2, width=plotting.PAGE, height=5.0)

@@ -106,7 +106,7 @@ def draw(settings: Parameters, seed: int) -> Drawing:
 
 
 def method_rows(
-    case: str, method: str, outcomes: Outcomes, settings: dict[str, Any]
+    case: str, method: str, outcomes: Outcomes, settings: Parameters
 ) -> list[dict[str, Any]]:
     """The expected estimate at each size of the group that can be enumerated."""
     rows = []

@@ -122,7 +122,7 @@ def offline_data(mdp: EpisodicMDP, share: float, episodes: int, seed: Any) -> Of
     )  # fmt: skip
 
 
-def measure(settings: dict[str, Any], share: float, seed: list[int]) -> list[dict[str, Any]]:
+def measure(settings: Parameters, share: float, seed: list[int]) -> list[dict[str, Any]]:
     """Return a row for each algorithm on one lock and its data."""
     mdp = two_thread_lock(settings["length"], ACTIONS, seed=np.random.default_rng(seed), slip=SLIP)
     data = offline_data(mdp, share, settings["offline"], [*seed, 1])

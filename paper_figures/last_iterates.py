@@ -51,7 +51,7 @@ def draw(settings: Parameters, seed: int) -> Drawing:
     return figure, rows
 
 
-def _full(game: ExtensiveGame, settings: dict[str, Any]) -> list[dict[str, Any]]:
+def _full(game: ExtensiveGame, settings: Parameters) -> list[dict[str, Any]]:
     rows = []
     run = {"iterations": settings["iterations"], "checkpoints": settings["checkpoints"]}
     found = {
@@ -79,7 +79,7 @@ def _full(game: ExtensiveGame, settings: dict[str, Any]) -> list[dict[str, Any]]
     return rows
 
 
-def _sampled(game: ExtensiveGame, settings: dict[str, Any], seed: int) -> list[dict[str, Any]]:
+def _sampled(game: ExtensiveGame, settings: Parameters, seed: int) -> list[dict[str, Any]]:
     rows = []
     for sampling in ("external", "outcome"):
         for k in range(settings["seeds"]):

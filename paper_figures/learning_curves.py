@@ -81,7 +81,7 @@ def sampled(
 
 
 def tuned(
-    model: SamplingModel, method: str, settings: dict[str, Any], seed: int
+    model: SamplingModel, method: str, settings: Parameters, seed: int
 ) -> tuple[float, StepRule]:
     """Return the step with the best mean J over all steps, on seeds of their own, and its rule."""
     first = TUNING_SEEDS * (seed + 1)

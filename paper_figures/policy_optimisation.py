@@ -55,7 +55,7 @@ Bound = Callable[[int], float]
 
 
 def _runs(
-    mdp: DiscountedMDP, settings: dict[str, Any]
+    mdp: DiscountedMDP, settings: Parameters
 ) -> dict[str, tuple[PolicyOptimisation, Bound | None]]:
     """Return each method's run and its bound on the suboptimality as a function of k."""
     left = 1.0 - mdp.discount

@@ -116,7 +116,7 @@ def draw(settings: Parameters, seed: int) -> Drawing:
     return _paint(rows, settings), rows
 
 
-def _paint(rows: plotting.Rows, settings: dict[str, Any]) -> Any:
+def _paint(rows: plotting.Rows, settings: Parameters) -> Any:
     """Draw a column for each dimension: payments, then differences for each bonus."""
     dimensions, bonuses = settings["dimensions"], settings["bonuses"]
     figure, axes = plotting.panels(

@@ -42,7 +42,7 @@ def draw(settings: Parameters, seed: int) -> Drawing:
     return figure, rows
 
 
-def _lock(axis: Any, settings: dict[str, Any], seed: int) -> list[dict[str, Any]]:
+def _lock(axis: Any, settings: Parameters, seed: int) -> list[dict[str, Any]]:
     rows = []
     for horizon in range(1, settings["exact"] + 1):
         for name, needed in (
@@ -148,7 +148,7 @@ def hybrid_roll_outs(horizon: int) -> int:
     return draws * (horizon - 1 + 4 + (horizon - 2) * 3)
 
 
-def _masked(axis: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
+def _masked(axis: Any, settings: Parameters) -> list[dict[str, Any]]:
     rows = []
     for horizon in range(2, settings["exact"] + 1):
         none = (None, None, None)
@@ -171,7 +171,7 @@ def _masked(axis: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _estimates(axis: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
+def _estimates(axis: Any, settings: Parameters) -> list[dict[str, Any]]:
     half = Fraction(1, 2)
     rows = []
     for horizon in range(1, settings["exact"] + 1):

@@ -76,7 +76,7 @@ def draw(settings: Parameters, seed: int) -> Drawing:
     return figure, rows
 
 
-def _run(schedule: str, settings: dict[str, Any]) -> list[dict[str, Any]]:
+def _run(schedule: str, settings: Parameters) -> list[dict[str, Any]]:
     training, evaluation = _Kept(SCHEDULES[schedule], []), _Kept(Shor.evaluation(), [])
     result = psro(
         load(settings["game"]),

@@ -62,7 +62,7 @@ def draw(settings: Parameters, seed: int) -> Drawing:
 
 
 def training(
-    family: str, model: SamplingModel, method: str, settings: dict[str, Any], seed: int
+    family: str, model: SamplingModel, method: str, settings: Parameters, seed: int
 ) -> list[dict[str, Any]]:
     """About sixty points of ascent by exact gradients, each step as long as the noise allows."""
     size = GROUP if method in ("rloo", "oblr") else 1
