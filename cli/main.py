@@ -101,10 +101,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 def _one_line(error: Exception) -> str:
     """Return what an error says, and its notes, but for those of many lines, as tracebacks are."""
-    words = " ".join(str(error).split()) or type(error).__name__
+    words = str(error)
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         words = f"{where}{error.strerror}"
+    words = " ".join(words.split()) or type(error).__name__
     notes = [note for note in getattr(error, "__notes__", ()) if "\n" not in note.strip()]
     return "; ".join([words, *notes])
 

@@ -15,6 +15,8 @@ pytest_plugins = ("browser",)
 # numbers of examples keep the default run short; `--hypothesis-profile=thorough` asks for more.
 settings.register_profile("untimed", settings.default, deadline=None, max_examples=20)
 settings.register_profile("thorough", settings.default, deadline=None, max_examples=400)
+# For tests/fuzz: more than ten thousand inputs.
+settings.register_profile("fuzz", settings.default, deadline=None, max_examples=1000)
 settings.load_profile("untimed")
 
 

@@ -46,6 +46,7 @@ def test_bad_usage_has_status_2(arguments, capsys):
         (TypeError("no"), "rltheory: no\n"),
         (ImportError("JAX is missing; pip install 'rltheory[jax]'"), "rltheory: JAX is missing"),
         (PermissionError(13, "Permission denied", "/a/b"), "rltheory: /a/b: Permission denied\n"),
+        (IsADirectoryError(21, "Is a directory", "/a\nb"), "rltheory: /a b: Is a directory\n"),
         (FileNotFoundError("no results; run verify"), "rltheory: no results; run verify\n"),
         (MemoryError("2 PiB"), "rltheory: not enough memory: 2 PiB\n"),
     ],
