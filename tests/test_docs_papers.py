@@ -166,3 +166,27 @@ def test_modules_of_the_zoo_exist():
     for name in named:
         module = name.replace("zoo.", "analysis.zoo.")
         assert importlib.import_module(f"rltheory.{module}").__doc__
+
+
+def test_a_kullback_leibler_ball_within_a_ball_of_total_variation_costs_less(run):
+    page = run("robust_mdps")
+    kl, tv = page["KullbackLeibler"](0.02), page["TotalVariation"](0.1)
+    milder, harsher = (page["robust_value_iteration"](page["river"], ball) for ball in (kl, tv))
+    assert np.all(harsher.lower <= milder.upper)
+    # A shared radius hurts less: the last run is s-rectangular.
+    assert np.all(milder.lower <= page["solved"].upper)
+
+
+def test_exploitabilities_of_the_family_are_exact(run):
+    page = run("cfr_family")
+    found = games.exploitability(page["game"], page["run"].average)
+    assert page["run"].exploitability[-1] == found < 0.01
+    assert page["sampled"].exploitability[-1] > found
+
+
+def test_growing_steps_end_nearer_to_the_optimum(run):
+    page = run("policy_optimisation")
+    assert page["growing"].gap < 1e-3 * page["natural"].gap
+    for path in (page["natural"], page["growing"], page["soft"]):
+        # Values never fall; 1e-12 is far above their roundings.
+        assert np.all(np.diff(path.values) >= -1e-12)
