@@ -131,6 +131,12 @@ def check_positive_integer(number: int, name: str) -> int:
     return int(number)
 
 
+def check_progress(progress: Any) -> None:
+    """Raise TypeError unless `progress` is a function or None."""
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is {progress!r:.80}; expected a function")
+
+
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
     """Return a view that refuses writes; the memory is shared, nothing is copied."""
     view = array.view()

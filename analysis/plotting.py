@@ -78,7 +78,8 @@ _UNDATED = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
 def style() -> Iterator[None]:
     """Apply the style inside a `with` block; figures must be made and saved in it."""
     with matplotlib.rc_context():
-        matplotlib.rcParams.update(matplotlib.rcParamsDefault | {"backend": "agg"})
+        usual = {k: v for k, v in matplotlib.rcParamsDefault.items() if k != "backend"}
+        matplotlib.rcParams.update(usual)
         matplotlib.rcParams.update(_SETTINGS)
         yield
 

@@ -75,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
             prepare(target)
     parameters = parameters_of(arguments.set)
     if "name" in parameters:
-        raise ValueError("--set name; expected a parameter, and the name before it")
+        given = f"name={parameters['name']}"
+        raise ValueError(f"--set {given!r}; expected a parameter, and the name before it")
     kind = _kind(arguments.model)
     other = "games" if kind == "MDPs" else "MDPs"
     for option in sorted(_OPTIONS[other]):

@@ -27,6 +27,7 @@ from rltheory.analysis.arrays import (
     IntArray,
     as_generator,
     check_positive_integer,
+    check_progress,
     read_only,
 )
 from rltheory.analysis.bounds import Bounds
@@ -131,8 +132,7 @@ def run_online(
     nominal, ball = split(model, uncertainty)
     rule = as_settings(settings).rule(nominal, ball)
     marks = [0, *_marks(checkpoints, check_positive_integer(episodes, "episodes"))]
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r:.80}; expected a function")
+    check_progress(progress)
     root = as_generator(seed).integers(2**63, size=2)
     norms = rule.bonus == kernels.ELLIPTICAL
     learner = Learner(world_of(nominal), rule, memory.empty(nominal, ridge, norms=norms))

@@ -292,8 +292,6 @@ for number in range(60):
     pair = Pair(world, world.replace(transitions=mixed))
     chance.append((float(discount_and_error(pair)[1]), float(loss(pair)) * scale))
 
-# The style is one for files: a notebook's own backend has to be loaded before.
-plt.switch_backend(plt.get_backend())
 with plotting.style():
     figure, axis = plt.subplots(figsize=(plotting.COLUMN, 2.4))
     for index, (name, label) in enumerate({"quoted": "as quoted", "sharp": "sharp"}.items()):

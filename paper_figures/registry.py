@@ -4,7 +4,6 @@ A figure answers one question; drawing it is a function of its parameters and th
 the same call gives the same files, byte for byte.
 """
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 from rltheory import paper_figures
 from rltheory.analysis import plotting
+from rltheory.analysis.near import unknown_name
 
 SCALES = ("quick", "paper")
 
@@ -97,7 +97,9 @@ def select(patterns: Iterable[str] = ()) -> tuple[Figure, ...]:
     for pattern in wanted:
         matches = [name for name in known if fnmatchcase(name, pattern)]
         if not matches:
-            raise ValueError(_unknown(pattern, list(known)))
+            raise ValueError(
+                unknown_name("figure", pattern, list(known), "rltheory figures --list")
+            )
         chosen.update(matches)
     return tuple(known[name] for name in sorted(chosen if wanted else known))
 
@@ -136,13 +138,6 @@ def render(
         if figure.findings is not None:
             about["caption"] = f"{figure.caption} {figure.findings(rows)}"
         return plotting.save(picture, rows, about, folder, figure.name, formats)
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    near += [other for other in known if name.strip("*") in other and other not in near][:3]
-    hint = f"did you mean {', '.join(near)}?" if near else "`rltheory figures --list` shows all"
-    return f"unknown figure {name!r}; {hint}"
 
 
 def _alike(value: Any, usual: Any) -> bool:

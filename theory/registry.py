@@ -1,12 +1,12 @@
 """All theorem records: every module of `rltheory.theory.records` offers a tuple `THEOREMS`."""
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import cache
 
+from rltheory.analysis.near import unknown_name
 from rltheory.theory import records
 from rltheory.theory.theorem import Theorem
 
@@ -40,21 +40,14 @@ def select(patterns: Iterable[str] = ()) -> tuple[Theorem, ...]:
     for pattern in wanted:
         matches = [name for name in known if fnmatchcase(name, pattern)]
         if not matches:
-            raise ValueError(_unknown(pattern, list(known)))
+            raise ValueError(unknown_name("theorem", pattern, list(known), "rltheory list"))
         chosen.update(matches)
     return tuple(known[name] for name in sorted(chosen or (known if not wanted else ())))
 
 
 def find(name: str) -> Theorem:
     """Return the theorem called `name`. Raises ValueError, listing near matches, if unknown."""
-    for theorem in theorems():
-        if theorem.id == name:
-            return theorem
-    raise ValueError(_unknown(name, [theorem.id for theorem in theorems()]))
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    near += [other for other in known if name.strip("*") in other and other not in near][:3]
-    hint = f"did you mean {', '.join(near)}?" if near else "`rltheory list` shows all ids"
-    return f"unknown theorem {name!r}; {hint}"
+    known = {theorem.id: theorem for theorem in theorems()}
+    if name not in known:
+        raise ValueError(unknown_name("theorem", name, list(known), "rltheory list"))
+    return known[name]

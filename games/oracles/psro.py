@@ -34,6 +34,7 @@ from rltheory.analysis.arrays import (
     as_float_array,
     as_generator,
     check_positive_integer,
+    check_progress,
     check_range,
     read_only,
 )
@@ -142,6 +143,7 @@ def psro(
     form = one_shot(game) if isinstance(game, MatrixGame) else check_game(game)
     train, evaluate = _solvers(form, meta_solver, evaluation)
     total = check_positive_integer(iterations, "iterations")
+    check_progress(progress)
     _check_choice(ties, "ties", ("uniform", "first"))
     _check_choice(repeats, "repeats", ("keep", "drop"))
     slack = check_range(tie_tolerance, "tie_tolerance", 0.0, 1.0) * form.payoff_range

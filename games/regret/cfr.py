@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba.core.errors import NumbaError
 
-from rltheory.analysis.arrays import FloatArray, IntArray, read_only
+from rltheory.analysis.arrays import FloatArray, IntArray, check_progress, read_only
 from rltheory.analysis.checkpoints import checkpoint_iterations
 from rltheory.games import kernels
 from rltheory.games.best_response import Deviations, deviations
@@ -98,6 +98,7 @@ def cfr(
     OSError if the file cannot be written.
     """
     game, rule = check_game(game), as_variant(variant)
+    check_progress(progress)
     marks = checkpoint_iterations(checkpoints, iterations)
     total = marks[-1]
     state = initial_state(game) if state is None else check_state(state, CFRState).check(game)

@@ -23,6 +23,7 @@ from rltheory.analysis.arrays import (
     IntArray,
     as_generator,
     check_positive_integer,
+    check_progress,
     check_range,
     check_shape,
     read_only,
@@ -128,6 +129,7 @@ def mccfr(
     """
     tree = check_tree(check_game(game))
     check_sampling(sampling, exploration)
+    check_progress(progress)
     if rule not in RULES:
         raise ValueError(f"rule is {rule!r}; expected one of {', '.join(RULES)}")
     total = check_positive_integer(iterations, "iterations")

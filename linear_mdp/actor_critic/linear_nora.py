@@ -21,6 +21,7 @@ from rltheory.analysis.arrays import (
     FloatArray,
     as_generator,
     check_positive_integer,
+    check_progress,
     check_range,
     read_only,
 )
@@ -28,7 +29,7 @@ from rltheory.linear_mdp import memory
 from rltheory.linear_mdp.actor_critic.actor import restart
 from rltheory.linear_mdp.actor_critic.linear_loop import State, stretch
 from rltheory.linear_mdp.actor_critic.nora import nora_settings
-from rltheory.linear_mdp.actor_critic.pieces import RunFile, check_progress, play_through
+from rltheory.linear_mdp.actor_critic.pieces import RunFile, play_through
 from rltheory.linear_mdp.actor_critic.runs import ActorCriticRun, optimal_value
 from rltheory.linear_mdp.actor_critic.state import FIRED, SWITCHES, Rule
 from rltheory.linear_mdp.actor_critic.switching import due

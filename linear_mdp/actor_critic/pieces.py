@@ -72,12 +72,6 @@ def play_through(
     return measured
 
 
-def check_progress(progress: Any) -> None:
-    """Raise TypeError unless progress is a function or None."""
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r:.80}; expected a function")
-
-
 class RunFile:
     """A run on disk (`.npz`): the learner's arrays and what was measured, replaced whole.
 

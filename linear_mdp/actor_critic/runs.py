@@ -15,10 +15,11 @@ from rltheory.analysis.arrays import (
     IntArray,
     as_generator,
     check_positive_integer,
+    check_progress,
     read_only,
 )
 from rltheory.linear_mdp.actor_critic.loop import play
-from rltheory.linear_mdp.actor_critic.pieces import RunFile, check_progress, play_through
+from rltheory.linear_mdp.actor_critic.pieces import RunFile, play_through
 from rltheory.linear_mdp.actor_critic.settings import Settings, as_settings, switch_bound
 from rltheory.linear_mdp.actor_critic.state import GREEDY, NEVER, NO_BONUS, STALE, Memory, Rule
 from rltheory.linear_mdp.actor_critic.world import World, counts_of, world_of

@@ -227,3 +227,11 @@ def test_a_name_in_place_of_a_game_is_refused_where_profiles_are_measured():
         exploitability("kuhn_poker", KUHN.uniform())
     with pytest.raises(TypeError, match="expected an ExtensiveGame"):
         best_response("kuhn_poker", KUHN.uniform(), player=0)
+
+
+@pytest.mark.parametrize(
+    "run", [cfr, psro, lambda *game, **settings: mccfr(*game, seed=0, **settings)]
+)
+def test_progress_is_a_function(run):
+    with pytest.raises(TypeError, match="progress is 3; expected a function"):
+        run(load("kuhn_poker", form="tree"), iterations=1, progress=3)
