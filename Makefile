@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: reproduce test lint typecheck bench docs clean
+.PHONY: reproduce test package lint typecheck bench docs clean
 
 $(BIN)/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -16,6 +16,10 @@ reproduce: $(BIN)/.installed
 
 test: $(BIN)/.installed
 	$(BIN)/python -m pytest -q -n auto
+
+# Sdist and wheel in dist/, tried in a new environment without extras.
+package: $(BIN)/.installed
+	$(BIN)/python packaging/check.py
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .
@@ -42,4 +46,4 @@ docs: $(BIN)/.installed
 	@echo "The pages are in docs/_build/index.html"
 
 clean:
-	rm -rf .venv build out docs/_build
+	rm -rf .venv build dist out docs/_build
