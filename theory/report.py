@@ -5,6 +5,7 @@ Pictures and downloads are embedded; the page needs no network.
 
 import base64
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +15,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
 
+from markupsafe import Markup
+
 from rltheory.analysis.files import prepare, write_lines
 from rltheory.theory import registry
 from rltheory.theory.engine import floored
+from rltheory.theory.report_plots import Axis, Point, strip
 from rltheory.theory.store import Store, fingerprint
 from rltheory.theory.theorem import Theorem
 from rltheory.theory.typesetting import typeset
@@ -72,11 +76,14 @@ def render(
         "floored": floored,
         "number": _number,
         "short": _short,
+        "css": _css,
     }
-    template = environment.from_string(
-        resources.files("rltheory.theory").joinpath("report.html").read_text(encoding="utf-8")
-    )
+    template = environment.from_string(_resource("report.html"))
     return template.render(
+        style=Markup(_resource("report.css")),
+        script=Markup(_resource("report.js")),
+        plots=_plots(entries),
+        topics=sorted({entry.topic for entry in entries}),
         entries=entries,
         figures=figures,
         tiles=_tiles(theorems, shown),
@@ -94,7 +101,7 @@ def render(
 class Picture:
     """A figure to embed: title and caption in words, the PNG and its data as data URLs.
 
-    wide: whether it needs the width of the page.
+    width, height: of the PNG in pixels.
     """
 
     title: str
@@ -103,13 +110,20 @@ class Picture:
     image: str
     data: str
     name: str
-    wide: bool
+    width: int
+    height: int
+
+    @property
+    def wide(self) -> bool:
+        """Whether it needs the width of the page."""
+        return self.width > _COLUMN_PIXELS
 
 
 @dataclass(frozen=True)
 class _Entry:
     theorem: Theorem
     anchor: str
+    topic: str
     result: Result | None
     verdict: str
     label: str
@@ -121,12 +135,17 @@ class _Entry:
     existential: bool
 
 
+def _resource(name: str) -> str:
+    return resources.files("rltheory.theory").joinpath(name).read_text(encoding="utf-8")
+
+
 def _entry(theorem: Theorem, result: Result | None) -> _Entry:
     worst = result.attempt.worst if result else None
     refuter = result.control.worst if result else None
     return _Entry(
         theorem=theorem,
         anchor=re.sub(r"[^a-z0-9]+", "-", theorem.id.lower()),
+        topic=theorem.id.partition("/")[0],
         result=result,
         verdict=result.verdict if result else "not run",
         label=result.label if result else "not run",
@@ -174,14 +193,49 @@ def _tiles(theorems: Sequence[Theorem], results: Sequence[Result]) -> list[tuple
     return [(name, n) for name, n in tiles if n or name in ("refuted", "untested")]
 
 
-def _environments(results: Sequence[Result]) -> list[tuple[str, int]]:
-    """Return each combination of budget, seed and versions with its number of theorems."""
+def _environments(results: Sequence[Result]) -> list[tuple[str, str, int]]:
+    """Return each budget with seed, and versions, with its number of theorems."""
     counted = Counter(
-        f"budget {result.budget}, seed {result.seed}; "
-        + ", ".join(f"{name} {version}" for name, version in result.versions.items())
+        (
+            f"budget {result.budget}, seed {result.seed}",
+            ", ".join(f"{name} {version}" for name, version in result.versions.items()),
+        )
         for result in results
     )
-    return counted.most_common()
+    return [(run, versions, count) for (run, versions), count in counted.most_common()]
+
+
+def _plots(entries: Sequence[_Entry]) -> list[tuple[str, str, Markup]]:
+    """Return title, explanation and drawing of each plot that has points."""
+    classes = {verdict: _css(verdict) for verdict in get_args(Verdict)}
+    gaps, margins = [], []
+    for entry in entries:
+        if entry.result is None or entry.result.attempt.worst is None:
+            continue
+        attempt = entry.result.attempt
+        about = f"{entry.theorem.id}, {entry.verdict}"
+        if entry.theorem.kind in ("inequality", "rate"):
+            gap = 1 - attempt.tightness
+            hover = f"{about}, tightness {attempt.tightness:.6g}"
+            gaps.append(Point(entry.anchor, entry.topic, entry.verdict, gap, hover))
+        if not math.isnan(attempt.margin):
+            hover = f"{about}, margin {_number(attempt.margin)}"
+            margins.append(Point(entry.anchor, entry.topic, entry.verdict, attempt.margin, hover))
+    drawn = [
+        (
+            "Tightness of inequalities and rates",
+            "How far from equality the tightest instance stayed. Identities meet by definition, "
+            "separations and counterexamples have no tightness; they are left out.",
+            strip(gaps, Axis("1 − tightness", -12, 0, "0 (met)", "below 0"), classes),
+        ),
+        (
+            "Margins",
+            "The certified distance from violation at the decisive instance, in the units of the "
+            "sides. Below 0 the statement is violated there, or its enclosures overlap.",
+            strip(margins, Axis("margin", -16, 4, "0", "below 0"), classes),
+        ),
+    ]
+    return [plot for plot in drawn if plot[2]]
 
 
 def _figures(folder: Path) -> list[Picture]:
@@ -205,15 +259,16 @@ def _figures(folder: Path) -> list[Picture]:
                 image=_data_url("image/png", image),
                 data=_data_url("text/csv", table.read_bytes()) if table.is_file() else "",
                 name=path.stem,
-                wide=_pixels_across(image) > _COLUMN_PIXELS,
+                width=_pixels(image, 16),
+                height=_pixels(image, 20),
             )
         )
     return pictures
 
 
-def _pixels_across(image: bytes) -> int:
-    """Return the width in a PNG's header: the four bytes after its signature and chunk name."""
-    return int.from_bytes(image[16:20], "big")
+def _pixels(image: bytes, offset: int) -> int:
+    """Return a size in a PNG's header: the width is at byte 16, the height at byte 20."""
+    return int.from_bytes(image[offset : offset + 4], "big")
 
 
 def _json_url(instance: Instance) -> str:
@@ -227,6 +282,11 @@ def _data_url(kind: str, content: bytes) -> str:
 
 def _number(value: float) -> str:
     return "0" if value == 0 else f"{value:.3g}"
+
+
+def _css(verdict: str) -> str:
+    """Return a verdict as the name of a CSS class."""
+    return verdict.replace("(", "").replace(")", "").replace(" ", "-")
 
 
 def _short(text: str) -> str:
