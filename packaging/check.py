@@ -37,7 +37,7 @@ def main() -> None:
         venv.create(folder / "venv", with_pip=True)
         python = folder / "venv" / "bin" / "python"
         # Only what the commands import is compiled then, not every test of every dependency.
-        options = ["--quiet", "--no-compile", "--disable-pip-version-check"]
+        options = ["-qq", "--no-compile", "--disable-pip-version-check"]
         subprocess.run([python, "-m", "pip", "install", *options, wheel], check=True)
         print(f"installed without extras, {time.perf_counter() - start:.0f} s", flush=True)
         shutil.copy(ROOT / "packaging" / "smoke.py", folder)

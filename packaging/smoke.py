@@ -7,6 +7,7 @@ import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import rltheory
 
@@ -78,7 +79,7 @@ def refused(extra: str, *words: str) -> None:
     assert finished.stderr.count("\n") == 1, said
 
 
-def read(name: str) -> dict:
+def read(name: str) -> Any:
     """Return what a JSON file holds."""
     return json.loads(Path(name).read_text())
 
