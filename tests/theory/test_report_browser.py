@@ -11,6 +11,9 @@ from rltheory.theory.registry import find, theorems
 from rltheory.theory.report import report
 from rltheory.theory.store import Store
 
+PAPER = {"width": 794, "height": 1123}
+"""A4, as pages are printed."""
+
 RECORDS = [
     examples.EXACT,
     examples.FALSE,
@@ -158,7 +161,7 @@ def test_points_are_the_results_of_the_table(page, page_file):
     assert "below 0" in page.locator(".plot").last.text_content()
 
 
-@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("size", [PHONE, PAPER, DESK], ids=["phone", "paper", "desk"])
 @pytest.mark.parametrize("name", ["page_file", "full_file"])
 def test_nothing_scrolls_sideways(page, request, name, size):
     page.set_viewport_size(size)
@@ -171,6 +174,10 @@ def test_nothing_scrolls_sideways(page, request, name, size):
         " && cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.textContent)"
     )
     assert not cells, "cut off"
+    first, whole = page.evaluate(
+        "['tbody td', 'tbody'].map(name => document.querySelector(name).clientWidth)"
+    )
+    assert first > whole / 4, "room for titles"
 
 
 def test_every_theorem_is_found_again_by_its_topic(page, full_file):
