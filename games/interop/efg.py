@@ -12,7 +12,7 @@ import numpy as np
 from rltheory.analysis.arrays import ROW_SUM_TOLERANCE
 from rltheory.analysis.files import replacing
 from rltheory.analysis.rational import simplest
-from rltheory.games.forms.extensive import ExtensiveGame
+from rltheory.games.forms.extensive import ExtensiveGame, check_game
 from rltheory.games.forms.tree import CHANCE, TERMINAL, GameTree
 from rltheory.games.interop.efg_file import EfgFile, EfgInfoset, EfgNode, EfgOutcome
 from rltheory.games.interop.gambit_tokens import (
@@ -64,8 +64,9 @@ def efg_file(game: ExtensiveGame) -> EfgFile:
 
     Each number is the simplest fraction that rounds to the game's; where the chances of a node
     would then not sum to 1 exactly, as Gambit demands, they are divided by their sum.
+    Raises ValueError for a game without a tree, TypeError for what is no game.
     """
-    tree = game.tree
+    tree = check_game(game).tree
     if tree is None:
         raise ValueError(
             f"{game.name} is in factored form; an .efg file lists every node of a tree "

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rltheory.games.forms.public_tree import build_factored
-from rltheory.games.interop.efg import format_efg, parse_efg, read_efg
+from rltheory.games.interop.efg import format_efg, parse_efg, read_efg, write_efg
 from rltheory.games.interop.gambit import from_gambit
 from rltheory.games.interop.gambit_tokens import Tokens
 from rltheory.games.interop.nfg import (
@@ -156,3 +156,9 @@ def test_games_that_a_file_cannot_hold() -> None:
         format_efg(build_factored(Kuhn(players=2), "kuhn"))
     with pytest.raises(ValueError, match="ends in a backslash"):
         format_nfg(NfgFile("t\\", "", ("a",), (("x",),), None, ((Fraction(1),),)))
+
+
+def test_what_is_no_game_is_not_written(tmp_path):
+    with pytest.raises(TypeError, match="game is 'kuhn_poker'; expected an ExtensiveGame"):
+        write_efg("kuhn_poker", tmp_path / "kuhn.efg")
+    assert not list(tmp_path.iterdir())
