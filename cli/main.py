@@ -22,6 +22,7 @@ COMMANDS = {
     "figures": ("figures", "draw figures with their data"),
     "report": ("report", "write one HTML page of verdicts and figures"),
     "reproduce": ("reproduce", "verify everything, draw every figure, write the report"),
+    "completion": ("completion", "print a script for completion in a shell"),
 }
 
 EXAMPLES = """examples:
