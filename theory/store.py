@@ -4,6 +4,7 @@ A line that an interrupted run left half-written at the end is ignored and overw
 """
 
 import hashlib
+import importlib.util
 import inspect
 import json
 import os
@@ -14,8 +15,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import rltheory.analysis
-import rltheory.tabular
 from rltheory.analysis.files import naming
 from rltheory.theory.theorem import Theorem
 from rltheory.theory.verdict import Result, decode_result, encode
@@ -131,6 +130,18 @@ def _file(path: str) -> bytes:
     return hashlib.sha256(Path(path).read_bytes()).digest()
 
 
+_SHOWING = {"report", "report_plots", "typesetting", "plotting", "pgf", "tables"}
+"""Modules that show what was found, which no verdict depends on."""
+
+
+def _folder(package: str) -> Path:
+    """Return where a package is, without loading it."""
+    spec = importlib.util.find_spec(f"rltheory.{package}")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0])
+
+
 @cache
 def _library_source() -> bytes:
     """Return a digest of the solvers and the engine: what a verdict depends on besides its record.
@@ -138,9 +149,8 @@ def _library_source() -> bytes:
     Records are left out here, each counts its own module only.
     """
     digest = hashlib.sha256()
-    packages = (*rltheory.analysis.__path__, *rltheory.tabular.__path__)
-    for folder in (*map(str, packages), str(Path(__file__).parent)):
-        for path in sorted(Path(folder).rglob("*.py")):
-            if "records" not in path.parts:
+    for package in ("analysis", "tabular", "games", "linear_mdp", "theory"):
+        for path in sorted(_folder(package).rglob("*.py")):
+            if "records" not in path.parts and path.stem not in _SHOWING:
                 digest.update(path.read_bytes())
     return digest.digest()

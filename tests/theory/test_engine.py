@@ -5,6 +5,7 @@ import json
 import os
 import warnings
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from theory_examples import theorem
 
-from rltheory.theory import falsify, replay, theorems, verify
+from rltheory.theory import falsify, replay, store, theorems, verify
 from rltheory.theory.engine import variant
 from rltheory.theory.search import BUDGETS, Budget, attack, compared
 from rltheory.theory.store import Store, fingerprint
@@ -282,6 +283,38 @@ def test_resuming_takes_nothing_from_another_seed_budget_or_source(tmp_path):
     verify([changed], budget="quick", store=path, resume=True)
     assert len(Store(path).results()) == 4
     assert Store(path).latest()["example/exact"].fingerprint == fingerprint(changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "counts"),
+    [
+        ("games/kernels.py", True),
+        ("linear_mdp/planning.py", True),
+        ("tabular/uncertainty/base.py", True),
+        ("theory/search.py", True),
+        ("theory/records/bellman.py", False),
+        ("theory/report.py", False),
+        ("analysis/plotting.py", False),
+    ],
+)
+def test_a_verdict_is_stale_when_what_it_depends_on_has_changed(changed, counts, monkeypatch):
+    """The solvers and the engine of all packages count, and what only shows results does not."""
+    store._library_source.cache_clear()
+    before = store._library_source()
+    store._library_source.cache_clear()
+    read = Path.read_bytes
+    seen = []
+
+    def edited(path):
+        seen.append(path.as_posix().endswith(changed))
+        return read(path) + b"#" * seen[-1]
+
+    monkeypatch.setattr(Path, "read_bytes", edited)
+    try:
+        assert (store._library_source() != before) is counts
+        assert any(seen) is counts
+    finally:
+        store._library_source.cache_clear()
 
 
 def test_a_full_disk_is_named_and_stops_the_workers_quietly(tmp_path, monkeypatch):
