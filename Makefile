@@ -40,9 +40,9 @@ bench: $(BIN)/.installed
 	$(BIN)/pip install --quiet --no-deps LiteEFG==1.0.0
 	$(BIN)/python -m benchmarks
 
+# Draws the figures that `make reproduce` has not left in out/figures; needs no network.
 docs: $(BIN)/.installed
-	$(BIN)/pip install --quiet --editable '.[docs]'
-	$(BIN)/sphinx-build -q -W -b html docs docs/_build
+	$(BIN)/sphinx-build -q -W -j auto -b html docs docs/_build
 	@echo "The pages are in docs/_build/index.html"
 
 clean:

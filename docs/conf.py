@@ -1,28 +1,33 @@
 """Sphinx settings: pages in Markdown, the API from docstrings, nothing from the network."""
 
-import re
+import sys
 from importlib import metadata
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "rltheory"
 author = "The rltheory developers"
 release = metadata.version("rltheory")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
-exclude_patterns = ["_build"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "extensions.formulas",
+    "extensions.sources",
+    "extensions.theorem_pages",
+    "extensions.gallery",
+    "extensions.api_pages",
+]
+exclude_patterns = ["_build", "extensions"]
 autodoc_typehints = "none"
-autosummary_generate = True
-myst_heading_anchors = 2
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "rltheory"
-
-
-def setup(app):
-    """Read docstrings as plain text: quotes mark code, and other signs mean themselves."""
-
-    def plain(app, what, name, obj, options, lines):
-        for number, line in enumerate(lines):
-            parts = line.strip().split("`")
-            parts[::2] = [re.sub(r"([*|_\\])", r"\\\1", part) for part in parts[::2]]
-            lines[number] = "``".join(parts)
-
-    app.connect("autodoc-process-docstring", plain)
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_math_renderer = "mathml"
+html_copy_source = False
+# Summaries of what was found are fetched page by page, which browsers refuse for files on disk.
+html_show_search_summary = False

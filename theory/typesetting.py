@@ -4,9 +4,12 @@ A formula that the converter does not know is shown as its source.
 """
 
 import re
+from typing import Literal
 from xml.etree import ElementTree
 
 from markupsafe import Markup, escape
+
+Kind = Literal["words", "inline", "display"]
 
 _NAMESPACE = ' xmlns="http://www.w3.org/1998/Math/MathML"'
 _LIMITS = {"max", "min", "sup", "inf", "lim", "arg\u2009max", "arg\u2009min"}
@@ -32,25 +35,41 @@ def typeset(text: str, *, formula: bool = False) -> Markup:
 
     A formula that cannot be converted is shown as its TeX source.
     """
-    if formula and "$" not in text:
-        return _mathml(text, display=True)
-    parts: list[Markup] = []
-    position = 0
-    for match in _FORMULA.finditer(text):
-        parts.append(_words(text[position : match.start()]))
-        display = match["display"] is not None
-        parts.append(_mathml(match["display"] if display else match["inline"], display=display))
-        position = match.end()
-    parts.append(_words(text[position:]))
+    parts = [
+        escape(part) if kind == "words" else mathml(part, display=kind == "display")
+        for kind, part in pieces(text, formula=formula)
+    ]
     return Markup("").join(parts)
 
 
-def _words(text: str) -> Markup:
-    return escape(text.replace("\\$", "$"))
+def pieces(text: str, *, formula: bool = False) -> list[tuple[Kind, str]]:
+    """Return the words and formulas of a text in order, formulas without their dollars.
+
+    As for `typeset`, a text without dollars is one display if `formula`. A dollar that is escaped
+    by a backslash belongs to the words.
+    """
+    if formula and "$" not in text:
+        return [("display", text)]
+    found: list[tuple[Kind, str]] = []
+    position = 0
+    for match in _FORMULA.finditer(text):
+        found.append(("words", _words(text[position : match.start()])))
+        display = match["display"] is not None
+        found.append(("display", match["display"]) if display else ("inline", match["inline"]))
+        position = match.end()
+    found.append(("words", _words(text[position:])))
+    return [(kind, part) for kind, part in found if part]
 
 
-def _mathml(source: str, *, display: bool) -> Markup:
-    """Return a formula as MathML, or its source where the converter fails or leaves commands."""
+def _words(text: str) -> str:
+    return text.replace("\\$", "$")
+
+
+def mathml(source: str, *, display: bool) -> Markup:
+    """Return a formula as MathML, or its source where the converter fails or leaves commands.
+
+    The source comes as an element `code` of class "tex".
+    """
     import latex2mathml.converter
 
     try:

@@ -1,0 +1,1 @@
+"""Extensions of Sphinx that build the pages of theorems, figures, modules and packages."""
