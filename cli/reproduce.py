@@ -1,11 +1,14 @@
 """`rltheory reproduce`: verify every theorem, draw every figure, write the report."""
 
 import argparse
+import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import joblib
+from joblib.externals.loky import get_reusable_executor
 
 EXAMPLES = """examples:
   rltheory reproduce                  everything, into out/; a few minutes on two cores
@@ -42,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 0; 1 if a theorem or a figure failed; 130 if interrupted while verifying."""
-    from rltheory.analysis.files import prepare
+    from rltheory.analysis.files import prepare, write_lines
     from rltheory.analysis.plotting import writable_folder
     from rltheory.cli import figures, verify
     from rltheory.paper_figures import registry
@@ -52,7 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     folder = writable_folder(arguments.out)
     jobs = joblib.cpu_count() if arguments.jobs is None else arguments.jobs
     store, pictures = folder / "verify.jsonl", writable_folder(folder / "figures")
-    prepare(folder / "report.html")
+    for name in ("report.html", "reproduce.json"):
+        prepare(folder / name)
+    stages = []
     print(f"theorems, at the {arguments.budget} budget:", flush=True)
     verdict = verify.run(
         argparse.Namespace(
@@ -67,10 +72,49 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if verdict not in (0, 1):
         return verdict
+    stages.append(_stage("verify", start))
     print("\nfigures:", flush=True)
+    begun = time.perf_counter()
     names = [figure.name for figure in registry.figures()]
     failures = figures.draw_all(names, pictures, seed=arguments.seed, jobs=jobs)
+    stages.append(_stage("figures", begun))
+    begun = time.perf_counter()
     page = report(folder / "report.html", store=store, figures=pictures)
+    stages.append(_stage("report", begun))
+    write_lines(folder / "reproduce.json", [json.dumps({"stages": stages}, indent=1)])
+    times = ", ".join(f"{stage['stage']} {stage['seconds']:.0f} s" for stage in stages)
+    print(f"\n{times}{_peak(stages[-1])}")
     minutes, seconds = divmod(round(time.perf_counter() - start), 60)
-    print(f"\nreport, after {minutes} min {seconds} s: {page.resolve()}")
+    print(f"report, after {minutes} min {seconds} s: {page.resolve()}")
     return 1 if verdict or failures else 0
+
+
+def _stage(name: str, start: float) -> dict[str, Any]:
+    """Return how long a stage took, and the most memory resident at once until its end, in MiB.
+
+    process_mib: of this process. worker_mib: of the largest of its workers, which are not added up,
+    as their peaks need not coincide; 0 where there were none. Linux counts a worker from when it
+    was a copy of this process, so that it is at least what this held then. None where the system
+    does not tell.
+    """
+    seconds = time.perf_counter() - start
+    # A worker is counted once it has ended.
+    get_reusable_executor(reuse=True).shutdown(wait=True)
+    try:
+        import resource
+    except ImportError:
+        process = worker = None
+    else:
+        scale = 2**20 if sys.platform == "darwin" else 2**10
+        process, worker = (
+            resource.getrusage(who).ru_maxrss / scale
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
+    return {"stage": name, "seconds": seconds, "process_mib": process, "worker_mib": worker}
+
+
+def _peak(stage: dict[str, Any]) -> str:
+    if stage["process_mib"] is None:
+        return ""
+    worker = f", of the largest worker at most {stage['worker_mib']:.0f} MiB"
+    return f"; peak memory {stage['process_mib']:.0f} MiB{worker}"

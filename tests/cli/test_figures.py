@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import time
 
 import pytest
 
@@ -152,6 +153,28 @@ def test_reproduce_ends_by_naming_a_report_with_verdicts_and_figures(tmp_path, m
     text = page.read_text()
     assert theorem[0].id in text
     assert figure[0].title in text
+
+
+def test_reproduce_records_time_and_memory_of_each_stage(tmp_path, monkeypatch, capsys):
+    theorem, two = theorems.theorems()[:2], registry.select(["bounds", "planners"])
+    monkeypatch.setattr(theorems, "theorems", lambda: theorem)
+    monkeypatch.setattr(registry, "figures", lambda: two)
+    words = ("--budget", "quick", "--jobs", "2", "--out", str(tmp_path))
+    start = time.perf_counter()
+    assert run(*words, command=reproduce) == 0
+    elapsed = time.perf_counter() - start
+    stages = json.loads((tmp_path / "reproduce.json").read_text())["stages"]
+    assert [stage["stage"] for stage in stages] == ["verify", "figures", "report"]
+    assert 0 < sum(stage["seconds"] for stage in stages) <= elapsed
+    for kind, first in (("process_mib", 0), ("worker_mib", 1)):
+        peaks = [stage[kind] for stage in stages]
+        assert peaks == sorted(peaks)
+        # So few theorems need no workers, two figures do. NumPy alone takes 20 MiB, and no
+        # machine that runs this has 1 TiB.
+        assert all(20 < peak < 2**20 for peak in peaks[first:]), peaks
+    said = capsys.readouterr().out.splitlines()[-2]
+    assert f"peak memory {stages[-1]['process_mib']:.0f} MiB" in said
+    assert "verify " in said
 
 
 def test_reproduce_goes_on_to_the_report_and_says_1_if_a_figure_fails(tmp_path, monkeypatch):
