@@ -12,6 +12,8 @@ import pytest
 from rltheory.analysis import read_table
 from rltheory.games import cfr, expected_payoffs, exploitability, load
 from rltheory.linear_mdp import lsvi_ucb
+from rltheory.linear_mdp.actor_critic import nora
+from rltheory.linear_mdp.environments.actor_critic_worlds import two_thread_lock
 from rltheory.linear_mdp.environments.lock import linear_lock
 
 PAGE = doc_pages.read("interop.md")
@@ -100,3 +102,16 @@ def test_a_table_of_a_regret_curve_adds_up(checkpoints):
             assert row["regret"] == pytest.approx(total, abs=1e-12)
             total += row["suboptimality"]
     assert np.all(np.diff(curve.episodes) > 0)
+
+
+def test_a_table_of_an_actor_critic_adds_up():
+    run = nora(two_thread_lock(length=3, seed=0), episodes=12, seed=0)
+    rows = list(run.table())
+    assert [row["episode"] for row in rows] == list(range(1, 13))
+    total = 0.0
+    for row, earned in zip(rows, run.returns, strict=True):
+        assert row["value"] + row["suboptimality"] == pytest.approx(run.optimum, abs=1e-12)
+        total += run.optimum - row["value"]
+        assert row["regret"] == pytest.approx(total, abs=1e-12)
+        assert row["earned"] == earned
+    assert [row["promise"] for row in rows] == run.promises.tolist()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from rltheory.linear_mdp.actor_critic.world import World, counts_of, world_of
 from rltheory.linear_mdp.run_file import fingerprint
 from rltheory.tabular.finite_horizon import backward_induction
 from rltheory.tabular.mdp import EpisodicMDP
+
+if TYPE_CHECKING:
+    from rltheory.analysis.sweeps.table import SweepTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,27 @@ class ActorCriticRun:
     def regret(self) -> FloatArray:
         """(K,) sums of the suboptimalities of the first k episodes, k = 1, ..., K."""
         return np.asarray(np.cumsum(self.suboptimality))
+
+    def table(self) -> SweepTable:
+        """Return a row for each episode: what was played is worth, promised and earned, the regret.
+
+        Episodes are numbered from 1; the regret includes the episode's own.
+        """
+        # Loaded where it is needed: it brings Joblib, which takes long.
+        from rltheory.analysis.sweeps.table import SweepTable
+
+        columns: dict[str, Any] = {
+            "episode": np.arange(1, self.episodes + 1),
+            "value": self.values,
+            "promise": self.promises,
+            "earned": self.returns,
+            "suboptimality": self.suboptimality,
+            "regret": self.regret,
+        }
+        rows = zip(*columns.values(), strict=True)
+        return SweepTable(
+            tuple({"algorithm": self.algorithm, **dict(zip(columns, r, strict=True))} for r in rows)
+        )
 
 
 def run_actor_critic(
