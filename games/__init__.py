@@ -94,6 +94,7 @@ from rltheory.games.oracles.meta_solvers import (
 from rltheory.games.oracles.psro import PSROResult, double_oracle, psro
 from rltheory.games.oracles.shor import Shor, solve_shor
 from rltheory.games.regret.cfr import CFRResult, cfr
+from rltheory.games.regret.cfr_many import cfr_many
 from rltheory.games.regret.cfr_run import CFRState
 from rltheory.games.regret.mccfr import MCCFRResult, MCCFRState, mccfr
 from rltheory.games.regret.mccfr_samples import Samples, counterfactual_regrets, mccfr_samples
@@ -161,6 +162,7 @@ __all__ = [
     "certified_deviations",
     "certified_exploitability",
     "cfr",
+    "cfr_many",
     "coarse_correlated_equilibrium",
     "coarse_violation",
     "condorcet_winner",

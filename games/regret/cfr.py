@@ -8,6 +8,7 @@ exploitability is reported all the same, and nothing is promised.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import numpy as np
 from numba.core.errors import NumbaError
 
 from rltheory.analysis.arrays import FloatArray, IntArray, check_progress, read_only
+from rltheory.analysis.backends import array_module
 from rltheory.analysis.checkpoints import checkpoint_iterations
 from rltheory.games import kernels
 from rltheory.games.best_response import Deviations, deviations
@@ -26,6 +28,7 @@ from rltheory.games.regret.variants import as_variant
 
 if TYPE_CHECKING:
     from rltheory.analysis.sweeps.table import SweepTable
+    from rltheory.games.regret.jax_cfr import Traversal
 
 BLOCK = 4096
 """Iterations compiled code runs at a time: their schedule is kept in memory."""
@@ -78,6 +81,7 @@ def cfr(
     state: CFRState | None = None,
     save: str | PathLike[str] | None = None,
     progress: Callable[[int, float], None] | None = None,
+    backend: str = "numpy",
 ) -> CFRResult:
     """Run a member of the CFR family.
 
@@ -90,17 +94,20 @@ def cfr(
     state: of an earlier run of the same variant, to go on from. `iterations` still counts from the
     beginning, and so must checkpoints after it. save: a file that gets the run after every
     checkpoint; if it exists the run goes on from there, to the same bits as without interruption.
-    progress: called at every checkpoint with the iteration and the exploitability.
+    progress: called at every checkpoint with the iteration and the exploitability. backend:
+    "numpy", compiled for the CPU, or "jax", which runs where JAX does and agrees up to rounding; a
+    file or state of the one can go on with the other.
 
     Raises ValueError for an unknown variant, checkpoints outside 1, ..., iterations, a state of
     another game, a variant whose numbers stop being finite or give no strategy, or a file of
     another run; TypeError for a variant that does not compile, or an argument of another kind;
-    OSError if the file cannot be written.
+    ImportError if JAX is asked for and is not there; OSError if the file cannot be written.
     """
     game, rule = check_game(game), as_variant(variant)
     check_progress(progress)
     marks = checkpoint_iterations(checkpoints, iterations)
     total = marks[-1]
+    advance = _advancing(game, rule, alternating, backend)
     state = initial_state(game) if state is None else check_state(state, CFRState).check(game)
     done: list[tuple[int, Deviations]] = []
     file = None
@@ -109,18 +116,25 @@ def cfr(
         state, done = file.read(state)
     for mark in marks:
         if mark > state.iteration:
-            state = _advance(game, rule, state, mark, total, alternating)
-            done.append((mark, deviations(game, _profile(game, state))))
+            state = advance(state, mark, total)
+            done.append((mark, deviations(game, profile_of(game, state))))
             if file is not None:
                 file.write(state, done)
             if progress is not None:
                 progress(mark, done[-1][1].exploitability)
     if not done:
-        done.append((state.iteration, deviations(game, _profile(game, state))))
+        done.append((state.iteration, deviations(game, profile_of(game, state))))
+    return result_of(game, rule, state, done)
+
+
+def result_of(
+    game: ExtensiveGame, rule: Variant, state: CFRState, done: Sequence[tuple[int, Deviations]]
+) -> CFRResult:
+    """Return a run that ended in a state, with what was measured on the way."""
     return CFRResult(
         game=game.name,
         variant=rule.name,
-        average=read_only(_profile(game, state)),
+        average=read_only(profile_of(game, state)),
         current=state.strategies,
         averaging=bool(np.any(state.average > 0)),
         iterations=read_only(np.array([mark for mark, _ in done])),
@@ -130,8 +144,49 @@ def cfr(
     )
 
 
+def _advancing(
+    game: ExtensiveGame, rule: Variant, alternating: bool, backend: str
+) -> Callable[[CFRState, int, int], CFRState]:
+    """Return what runs from a state to some iteration of so many."""
+    if array_module(backend) is np:
+        return partial(_advance, game, rule, alternating)
+    from rltheory.games.regret.jax_cfr import Traversal
+
+    return partial(_advance_jax, Traversal([game.form], rule, alternating), rule)
+
+
+def _advance_jax(
+    traversal: "Traversal", rule: Variant, state: CFRState, until: int, total: int
+) -> CFRState:
+    numbers = rule.numbers(range(state.iteration + 1, until + 1), total)
+    given = {name: array[None] for name, array in state.copies().items()}
+    found, fit = traversal.run(numbers, given)
+    return checked_state(rule, {name: array[0] for name, array in found.items()}, until, fit)
+
+
+def checked_state(
+    rule: Variant, arrays: dict[str, FloatArray], iteration: int, fit: bool = True
+) -> CFRState:
+    """Return the state after an iteration; ValueError if the variant's numbers are no good.
+
+    fit: whether all strategies met on the way could be played.
+    """
+    _check_finite(rule, arrays, arrays, iteration)
+    if not fit:
+        raise ValueError(
+            f"strategy of variant {rule.name!r} gives a number below 0 or NaN by iteration "
+            f"{iteration}; expected numbers of at least 0 (backend='numpy' says for which action)"
+        )
+    if np.any(arrays["average"] < 0):
+        raise ValueError(
+            f"variant {rule.name!r} has an average below 0 by iteration {iteration}; "
+            "expected its weight and decay to give numbers of at least 0"
+        )
+    return CFRState(iteration, **{name: read_only(array) for name, array in arrays.items()})
+
+
 def _advance(
-    game: ExtensiveGame, rule: Variant, state: CFRState, until: int, total: int, alternating: bool
+    game: ExtensiveGame, rule: Variant, alternating: bool, state: CFRState, until: int, total: int
 ) -> CFRState:
     """Run from a state to iteration `until` of `total`; the old state stays as it is."""
     arrays = state.copies()
@@ -160,13 +215,7 @@ def _advance(
         if infoset >= 0:
             _check_finite(rule, arrays, ("regrets", "memories", "states"), block[row])
             _refuse_strategy(game, rule, arrays["strategies"], block[row], infoset)
-    _check_finite(rule, arrays, arrays, until)
-    if np.any(arrays["average"] < 0):
-        raise ValueError(
-            f"variant {rule.name!r} has an average below 0 by iteration {until}; "
-            "expected its weight and decay to give numbers of at least 0"
-        )
-    return CFRState(until, **{name: read_only(array) for name, array in arrays.items()})
+    return checked_state(rule, arrays, until)
 
 
 def _check_finite(
@@ -193,8 +242,8 @@ def _refuse_strategy(
     )
 
 
-def _profile(game: ExtensiveGame, state: CFRState) -> FloatArray:
-    """The average strategies; the current ones if nothing has been averaged yet."""
+def profile_of(game: ExtensiveGame, state: CFRState) -> FloatArray:
+    """Return the average strategies; the current ones if nothing has been averaged yet."""
     if not np.any(state.average > 0):
         return state.strategies
     profile = np.empty(game.slots)
