@@ -19,8 +19,20 @@ def jax_module(what: str = 'backend="jax"') -> ModuleType:
     except ImportError:
         raise ImportError(f"{what} needs JAX: pip install 'rltheory[jax]'") from None
     module: ModuleType = jax
-    module.config.update("jax_enable_x64", True)
+    if not module.config.read("jax_enable_x64"):
+        module.config.update("jax_enable_x64", True)
     return module
+
+
+class LazyJax:
+    """JAX, or a module in it, imported when something is first asked of it; see `jax_module`."""
+
+    def __init__(self, inside: str = "") -> None:
+        self._inside = inside
+
+    def __getattr__(self, name: str) -> Any:
+        module = jax_module("rltheory on JAX")
+        return getattr(getattr(module, self._inside) if self._inside else module, name)
 
 
 def array_module(backend: str) -> Any:

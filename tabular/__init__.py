@@ -30,6 +30,7 @@ from rltheory.tabular.interop import (
     to_quantecon,
 )
 from rltheory.tabular.iwocs import IncrementalSolution, iwocs
+from rltheory.tabular.jax_planning import plan_many
 from rltheory.tabular.kernel_family import (
     KernelFamily,
     WorstMember,
@@ -162,6 +163,7 @@ __all__ = [
     "occupancy_measure",
     "pareto_front",
     "path_consistency",
+    "plan_many",
     "policy_gradient",
     "policy_iteration",
     "primal_dual",

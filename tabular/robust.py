@@ -10,7 +10,7 @@ and Schaefer (2013) for policy iteration.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from scipy import sparse
 
 from rltheory.analysis.arrays import FloatArray
+from rltheory.analysis.backends import array_module
 from rltheory.analysis.bounds import Bounds
 from rltheory.analysis.rational import to_fractions
 from rltheory.tabular import robust_rational
@@ -61,13 +62,15 @@ def robust_value_iteration(
     tolerance: float = 1e-8,
     max_iterations: int = 1_000_000,
     initial_values: FloatArray | None = None,
+    backend: str = "numpy",
 ) -> RobustSolution:
     """Solve max over policies of min over kernels in the uncertainty set.
 
     Iterates the robust Bellman operator, a contraction of modulus `mdp.discount` in the sup norm,
     until the certified gap max(upper - lower) is below `tolerance` (units of reward).
     rectangularity: "sa", every row has its own radius, or "s", the distances of a state's rows
-    sum to at most its radius (a scalar or one per state).
+    sum to at most its radius (a scalar or one per state). backend: "jax" sweeps where JAX does
+    ("sa", sparse kernels spelt out), and what it found is certified as always.
 
     Returns a RobustSolution: lower <= V* <= upper elementwise. `converged` is False if
     `max_iterations` or the rounding floor came first. Raises ValueError or TypeError by name.
@@ -76,11 +79,23 @@ def robust_value_iteration(
     check_solve(mdp, tolerance, max_iterations)
     operator = _operator(mdp, uncertainty, rectangularity)
     values = initial_vector(mdp, initial_values)
+    swept = 0
+    if array_module(backend) is not np:
+        if rectangularity != "sa":
+            raise ValueError(
+                f"rectangularity is {rectangularity!r}; expected 'sa' for backend='jax'"
+            )
+        from rltheory.tabular.jax_planning import values_on_jax
+
+        found, sweeps = values_on_jax([mdp], uncertainty, tolerance, max_iterations, values)
+        values, swept = found[0].copy(), int(sweeps[0])
 
     def sweep(values: FloatArray, backup: Backup, gap: float) -> FloatArray:
         return backup.lower
 
-    return _iterate(mdp, operator, None, values, sweep, tolerance, max_iterations)
+    left = max(max_iterations - swept, 1)
+    solution = _iterate(mdp, operator, None, values, sweep, tolerance, left)
+    return replace(solution, iterations=solution.iterations + swept)
 
 
 def robust_evaluate_policy(

@@ -17,6 +17,7 @@ from rltheory.analysis.arrays import (
     check_magnitude,
     check_positive_integer,
 )
+from rltheory.analysis.backends import array_module
 from rltheory.tabular.kernels import bellman, gauss_seidel
 from rltheory.tabular.mdp import DiscountedMDP, check_solve
 from rltheory.tabular.solution import Certifier, Solution, certified_solution
@@ -32,6 +33,7 @@ def value_iteration(
     max_iterations: int = 1_000_000,
     initial_values: FloatArray | None = None,
     memory: int = 5,
+    backend: str = "numpy",
 ) -> Solution:
     """Solve a discounted MDP by iterating its Bellman operator, a contraction in the sup norm.
 
@@ -39,16 +41,27 @@ def value_iteration(
     method: "jacobi", "gauss_seidel" (in place, states in order, each followed by a plain sweep
     that certifies) or "anderson" (mixing the last `memory` steps, falling back to the plain one
     when the bracket grows).
-    initial_values: (S,), zeros by default.
+    initial_values: (S,), zeros by default. backend: "jax" sweeps where JAX does (Jacobi,
+    sparse kernels spelt out), and what it found is certified as always.
 
     Returns a Solution; `converged` is False if `max_iterations` or the rounding floor of float64
-    came first. Raises ValueError for an unknown method or a bad argument.
+    came first. Raises ValueError for an unknown method or a bad argument, ImportError if JAX is
+    asked for and is not there.
     Source: Puterman (1994), sections 6.3.2, 6.3.3 and Theorem 6.6.3.
     """
     check_solve(mdp, tolerance, max_iterations)
     values = initial_vector(mdp, initial_values)
+    swept = 0
+    if array_module(backend) is not np:
+        if method != "jacobi":
+            raise ValueError(f"method is {method!r}; expected 'jacobi' for backend='jax'")
+        from rltheory.tabular.jax_planning import values_on_jax
+
+        found, sweeps = values_on_jax([mdp], None, tolerance, max_iterations, values)
+        values, swept = found[0].copy(), int(sweeps[0])
     if method == "jacobi":
-        values, iterations = _jacobi(mdp, values, tolerance, max_iterations)
+        values, iterations = _jacobi(mdp, values, tolerance, max(max_iterations - swept, 1))
+        iterations += swept
     elif method == "gauss_seidel":
         values, iterations = _gauss_seidel(mdp, values, tolerance, max_iterations)
     elif method == "anderson":
