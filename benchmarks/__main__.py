@@ -10,6 +10,7 @@ from benchmarks import (
     actor_critic,
     estimators,
     games,
+    jax_paths,
     linear_mdp,
     mccfr,
     planning,
@@ -106,6 +107,13 @@ values of a learner on NumPy with those on JAX, which must agree to {estimator_a
 The plain loop's values of all policies must agree with ours to {actor_critic_agreement:g}.
 
 {actor_critic}
+
+## JAX
+
+Best of three, after one that does not count. Both give the same numbers up to rounding; planners
+are certified on the processor in either case. See [JAX](jax.md).
+
+{jax_paths}
 """
 
 
@@ -141,6 +149,7 @@ def main() -> int:
         estimators=estimators_text,
         actor_critic_agreement=actor_critic.AGREEMENT,
         actor_critic=actor_critic_text,
+        jax_paths=jax_paths.report(),
     )
     print(text)
     TARGET.parent.mkdir(exist_ok=True)

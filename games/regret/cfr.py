@@ -150,9 +150,9 @@ def _advancing(
     """Return what runs from a state to some iteration of so many."""
     if array_module(backend) is np:
         return partial(_advance, game, rule, alternating)
-    from rltheory.games.regret.jax_cfr import Traversal
+    from rltheory.games.regret.jax_cfr import traversal
 
-    return partial(_advance_jax, Traversal([game.form], rule, alternating), rule)
+    return partial(_advance_jax, traversal([game], rule, alternating), rule)
 
 
 def _advance_jax(

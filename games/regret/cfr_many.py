@@ -62,17 +62,17 @@ def cfr_many(
             )
             for game in each
         )
-    from rltheory.games.regret.jax_cfr import Traversal
+    from rltheory.games.regret.jax_cfr import traversal
 
     marks = checkpoint_iterations(checkpoints, iterations)
-    traversal = Traversal([game.form for game in each], rule, alternating)
+    compiled = traversal(each, rule, alternating)
     states = [initial_state(game) for game in each]
     done: list[list[tuple[int, Deviations]]] = [[] for _ in each]
     for mark in marks:
         numbers = rule.numbers(range(states[0].iteration + 1, mark + 1), marks[-1])
         copies = [state.copies() for state in states]
         given = {name: np.stack([copy[name] for copy in copies]) for name in copies[0]}
-        found, fit = traversal.run(numbers, given)
+        found, fit = compiled.run(numbers, given)
         states = [
             checked_state(rule, {name: array[k] for name, array in found.items()}, mark, fit)
             for k in range(len(each))

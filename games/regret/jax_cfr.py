@@ -6,14 +6,15 @@ one tree, the payoffs of leaves, is an argument: `jax.vmap` over it runs many ga
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rltheory.analysis.arrays import FloatArray, IntArray
 from rltheory.analysis.backends import jax_module
-from rltheory.games.forms.extensive import SequenceForm
+from rltheory.games.forms.extensive import ExtensiveGame, SequenceForm
 from rltheory.games.kernels import LANES
 from rltheory.games.regret.branchless import branchless
 from rltheory.games.regret.variant import Variant, no_signal, no_state
@@ -230,3 +231,19 @@ def _slots_of(form: SequenceForm, sets: IntArray) -> tuple[IntArray, IntArray]:
     counts = form.first[sets + 1] - form.first[sets]
     at = np.concatenate([np.arange(form.first[i], form.first[i + 1]) for i in sets])
     return at, np.repeat(np.arange(len(sets)), counts)
+
+
+def traversal(games: Sequence[ExtensiveGame], variant: Variant, alternating: bool) -> Traversal:
+    """Return a variant's iterations on games of one tree; the last few are kept, compiled."""
+    # The schedule is an argument of what is compiled, and each call of a variant makes a new one.
+    alike = replace(variant, schedule=_no_schedule, name="", title="", source="")
+    return _kept(tuple(games), alike, alternating)
+
+
+@lru_cache(maxsize=8)
+def _kept(games: tuple[ExtensiveGame, ...], variant: Variant, alternating: bool) -> Traversal:
+    return Traversal([game.form for game in games], variant, alternating)
+
+
+def _no_schedule(t: int, n: int) -> tuple[float, ...]:
+    return ()
