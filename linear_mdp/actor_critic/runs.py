@@ -40,7 +40,8 @@ class ActorCriticRun:
     returns (K,): what was earned; switches (n,): the episodes, from 0, before which the critic was
     refreshed, of Q-learning none. bound: what the number of switches is at most.
     action_values, policy (H, S, A): in the end; states that cannot occur at a step keep what they
-    had at first. visits (H, S, A): of the pairs. settings: what was run.
+    had at first. visits (H, S, A): of the pairs in the data that are kept, which `optimistic_npg`
+    forgets after every batch. settings: what was run.
     """
 
     algorithm: str

@@ -84,7 +84,7 @@ def test_lower_bounds_are_below_in_enough_runs():
             LOCK, data, rounds=5, scale=0.5**0.5, confidence=0.1, step=2.0
         )
         failures += bool((run.promises > run.values + 1e-12).any())
-    assert binomtest(failures, runs).proportion_ci(0.999).low <= 0.1
+    assert binomtest(failures, runs).proportion_ci(0.999).high <= 0.1
     over = sum(
         bool((run.promises > run.values + 1e-12).any())
         for k in range(40)

@@ -171,8 +171,8 @@ def test_the_optimum_stays_in_the_set_as_often_as_theory_says():
     delta, runs = 0.2, 1000
     kept = [golf(mdp, functions, episodes=100, seed=k, delta=delta).kept.all() for k in range(runs)]
     failures = runs - sum(kept)
-    # The exact interval at 99.9% must not lie above delta.
-    assert binomtest(failures, runs).proportion_ci(0.999).low <= delta
+    # The exact interval at 99.9% must lie below delta.
+    assert binomtest(failures, runs).proportion_ci(0.999).high <= delta
     narrow = [
         golf(mdp, functions, episodes=100, seed=k, delta=delta, radius=0.1).kept.all()
         for k in range(200)
@@ -199,7 +199,7 @@ def test_members_of_the_set_are_right_on_the_data(algorithm):
         lost += not run.kept.all()
         close += bool((wrong > bound / 12.0).any())
     for failures in (broken, lost):
-        assert binomtest(failures, runs).proportion_ci(0.999).low <= delta
+        assert binomtest(failures, runs).proportion_ci(0.999).high <= delta
     # A twelfth of the bound would be broken too often.
     assert binomtest(close, runs).proportion_ci(0.999).low > delta
 
