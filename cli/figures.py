@@ -13,6 +13,7 @@ from joblib import Parallel, delayed
 
 from rltheory.analysis import plotting
 from rltheory.cli.parameters import parameters_of
+from rltheory.cli.streams import prepare_document, write_document
 from rltheory.paper_figures import registry
 
 EXAMPLES = """examples:
@@ -58,6 +59,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the random instances (0)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--list", action="store_true", help="list the figures and stop")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write name, title, and if drawn files and seconds (-: to stdout)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -68,10 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
         width = max(len(figure.name) for figure in chosen)
         for figure in chosen:
             print(f"{figure.name:{width}}  {figure.title}")
+        document = [{"name": figure.name, "title": figure.title} for figure in chosen]
+        write_document(arguments.json, document)
         return 0
     changes = parameters_of(arguments.set)
     for figure in chosen:
         figure.parameters(arguments.scale, changes)
+    prepare_document(arguments.json)
+    seconds: dict[str, float] = {}
     failures = draw_all(
         [figure.name for figure in chosen],
         arguments.out,
@@ -80,7 +91,20 @@ def run(arguments: argparse.Namespace) -> int:
         jobs=arguments.jobs,
         formats=arguments.format,
         changes=changes,
+        seconds_of=seconds,
     )
+    files = (*arguments.format, "csv", "json")
+    drawn = [
+        {
+            "name": figure.name,
+            "title": figure.title,
+            "files": [str(arguments.out / f"{figure.name}.{kind}") for kind in files],
+            "seconds": seconds[figure.name],
+        }
+        for figure in chosen
+        if figure.name in seconds
+    ]
+    write_document(arguments.json, drawn)
     return 1 if failures else 0
 
 
@@ -103,10 +127,12 @@ def draw_all(
     jobs: int = 2,
     formats: Sequence[str] = plotting.USUAL,
     changes: registry.Parameters | None = None,
+    seconds_of: dict[str, float] | None = None,
 ) -> list[str]:
     """Draw figures in `jobs` processes, print a line for each as it comes; return the failures.
 
     changes: parameters that differ from those of the scale, known to every figure.
+    seconds_of: takes the time of each figure that was drawn.
     Raises ValueError if seed, jobs or formats does not fit, OSError if the folder cannot be
     written, ChildProcessError if the system kills a worker.
     """
@@ -124,6 +150,8 @@ def draw_all(
             failures.append(name)
             print(f"{name} failed: {trouble}", file=sys.stderr, flush=True)
         else:
+            if seconds_of is not None:
+                seconds_of[name] = seconds
             print(f"{folder / name}.{shown}  {seconds:.1f} s", flush=True)
     return failures
 

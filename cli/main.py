@@ -69,7 +69,10 @@ def _run(arguments: list[str]) -> int:
         parsed = _parser(arguments[0] if arguments else "").parse_args(arguments)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
-    return int(parsed.run(parsed))
+    from rltheory.cli.streams import apart
+
+    with apart(getattr(parsed, "json", None)):
+        return int(parsed.run(parsed))
 
 
 def _abandon_output() -> None:

@@ -1,6 +1,5 @@
 """What `rltheory solve` says: the answer as text, as JSON and as arrays."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ import numpy as np
 
 from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.bounds import Bounds, down, rounding_error, up
-from rltheory.analysis.files import replacing, write_lines
+from rltheory.analysis.files import replacing
+from rltheory.cli.streams import write_document
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 
 LARGEST_TABLE = 40
@@ -79,7 +79,7 @@ def write_json(path: Path, answer: dict[str, Any], solution: Any) -> None:
     """Write the answer with its values, bounds and policy; an older file survives a failure."""
     names = ("values", "lower", "upper", "policy")
     arrays = {name: getattr(solution, name).tolist() for name in names}
-    write_lines(path, [json.dumps(answer | arrays, indent=1)])
+    write_document(path, answer | arrays)
 
 
 def save_arrays(path: Path, solution: Any) -> None:

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from rltheory.cli.streams import prepare_document, write_document
+
 EXAMPLES = """examples:
   rltheory report                      out/report.html from the last verify and out/figures
   rltheory report --out paper.html --figures paper
@@ -39,6 +41,9 @@ def add_parser(subparsers: Any) -> None:
         metavar="DIR",
         help="a folder of PNG files (out/figures)",
     )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the path of the page (-: to stdout)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -46,5 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the page and say where it is."""
     from rltheory.theory.report import report
 
-    print(f"report: {report(arguments.out, store=arguments.store, figures=arguments.figures)}")
+    prepare_document(arguments.json)
+    page = report(arguments.out, store=arguments.store, figures=arguments.figures)
+    print(f"report: {page}")
+    write_document(arguments.json, {"path": str(page)})
     return 0

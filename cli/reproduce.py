@@ -1,7 +1,6 @@
 """`rltheory reproduce`: verify every theorem, draw every figure, write the report."""
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 
 import joblib
 from joblib.externals.loky import get_reusable_executor
+
+from rltheory.cli.streams import prepare_document, write_document
 
 EXAMPLES = """examples:
   rltheory reproduce                  everything, into out/; a few minutes on two cores
@@ -40,12 +41,15 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything (0)")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (one per core)")
     parser.add_argument("--resume", action="store_true", help="keep the theorems done before")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write what reproduce.json holds (-: to stdout)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 0; 1 if a theorem or a figure failed; 130 if interrupted while verifying."""
-    from rltheory.analysis.files import prepare, write_lines
+    from rltheory.analysis.files import prepare
     from rltheory.analysis.plotting import writable_folder
     from rltheory.cli import figures, verify
     from rltheory.paper_figures import registry
@@ -57,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     store, pictures = folder / "verify.jsonl", writable_folder(folder / "figures")
     for name in ("report.html", "reproduce.json"):
         prepare(folder / name)
+    prepare_document(arguments.json)
     stages = []
     print(f"theorems, at the {arguments.budget} budget:", flush=True)
     verdict = verify.run(
@@ -81,7 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     begun = time.perf_counter()
     page = report(folder / "report.html", store=store, figures=pictures)
     stages.append(_stage("report", begun))
-    write_lines(folder / "reproduce.json", [json.dumps({"stages": stages}, indent=1)])
+    for target in (folder / "reproduce.json", arguments.json):
+        write_document(target, {"stages": stages})
     times = ", ".join(f"{stage['stage']} {stage['seconds']:.0f} s" for stage in stages)
     print(f"\n{times}{_peak(stages[-1])}")
     minutes, seconds = divmod(round(time.perf_counter() - start), 60)

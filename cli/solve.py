@@ -8,6 +8,7 @@ from typing import Any
 from rltheory.analysis.files import prepare
 from rltheory.cli import solve_game, solve_mdp
 from rltheory.cli.parameters import parameters_of
+from rltheory.cli.streams import prepare_document
 from rltheory.games.library import game_names
 from rltheory.tabular.library import MODELS
 
@@ -51,7 +52,9 @@ def add_parser(subparsers: Any) -> None:
         metavar="T",
         help="an MDP's certified gap (1e-8); a game's exploitability (none)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the answer there")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the answer there (-: to stdout)"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE.npz", help="write the arrays there")
     for kind, title in ((solve_mdp, "MDPs"), (solve_game, "games")):
         before = set(vars(parser.parse_args([""])))
@@ -70,9 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.out and arguments.out.suffix != ".npz":
         raise ValueError(f"--out is {arguments.out}; expected a file ending in .npz")
-    for target in (arguments.json, arguments.out):
-        if target:
-            prepare(target)
+    prepare_document(arguments.json)
+    if arguments.out:
+        prepare(arguments.out)
     parameters = parameters_of(arguments.set)
     if "name" in parameters:
         given = f"name={parameters['name']}"

@@ -1,9 +1,6 @@
 """`rltheory solve` for games: strategies with their exact exploitability."""
 
 import argparse
-import contextlib
-import json
-import sys
 import time
 from collections.abc import Callable, Container
 from pathlib import Path
@@ -12,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from rltheory.analysis.arrays import check_range
-from rltheory.analysis.files import replacing, write_lines
+from rltheory.analysis.files import replacing
 from rltheory.cli.game_answer import Outcome, answer, size, summary
-from rltheory.cli.streams import is_standard_output
+from rltheory.cli.streams import write_document
 from rltheory.games.exact.certified import certified_exploitability
 from rltheory.games.forms.extensive import ExtensiveGame
 from rltheory.games.normal_form.matrix_game import MatrixGame
@@ -58,16 +55,8 @@ def add_options(group: Any) -> None:
 def run(arguments: argparse.Namespace, parameters: dict[str, Any]) -> int:
     """Solve and print; return 0, or 1 if the exploitability misses the tolerance.
 
-    Where `--json` is the standard output nothing else is printed there, but to standard error.
     Raises ValueError, TypeError, OSError or ImportError for bad input, before any work.
     """
-    if is_standard_output(arguments.json):
-        with contextlib.redirect_stdout(sys.stderr):
-            return _run(arguments, parameters)
-    return _run(arguments, parameters)
-
-
-def _run(arguments: argparse.Namespace, parameters: dict[str, Any]) -> int:
     if arguments.variant == "list":
         return _list_variants()
     if arguments.tolerance is not None:
@@ -83,7 +72,7 @@ def _run(arguments: argparse.Namespace, parameters: dict[str, Any]) -> int:
     print(summary(found, game, outcome))
     if arguments.json:
         table = game.strategy_table(outcome.strategies)
-        write_lines(arguments.json, [json.dumps(found | {"strategies": table}, indent=1)])
+        write_document(arguments.json, found | {"strategies": table})
         print(f"answer in {arguments.json}")
     if arguments.out:
         with replacing(arguments.out) as stream:

@@ -1,23 +1,21 @@
 """`rltheory sweep`: a run on every case of a grid, from a TOML file, on cores or on a cluster."""
 
 import argparse
-import contextlib
 import importlib.util
-import json
 import sys
 import time
 import traceback
 from pathlib import Path
 from typing import Any
 
-from rltheory.analysis.files import prepare, write_lines
+from rltheory.analysis.files import prepare
 from rltheory.analysis.sweeps.backends import BACKENDS
 from rltheory.analysis.sweeps.engine import sweep
 from rltheory.analysis.sweeps.journal import case_key, parse_journal
 from rltheory.analysis.sweeps.table import SUFFIXES, SweepTable
 from rltheory.cli.experiment_runs import keywords
 from rltheory.cli.experiments import EXPERIMENTS
-from rltheory.cli.streams import is_standard_output
+from rltheory.cli.streams import is_standard_output, prepare_document, write_document
 from rltheory.cli.sweep_config import Plan, read_config
 from rltheory.cli.sweep_table import fitted, read_fit, spelt_out
 
@@ -78,7 +76,12 @@ def add_parser(subparsers: Any) -> None:
         metavar="x=A,y=B,by=C",
         help="print the slope of B over A on log-log axes, for each C; may be repeated",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary there")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the summary there, or the list (-: to stdout)",
+    )
     parser.add_argument(
         "--traceback", action="store_true", help="show the traceback of a run that fails"
     )
@@ -91,15 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
     Raises ValueError, TypeError, OSError or ImportError for bad input, before any work, or with a
     note on the case if a run fails.
     """
-    if is_standard_output(arguments.json):
-        with contextlib.redirect_stdout(sys.stderr):
-            return _run(arguments)
-    return _run(arguments)
-
-
-def _run(arguments: argparse.Namespace) -> int:
     if arguments.list:
-        return _list()
+        return _list(arguments.json)
     if arguments.config is None:
         raise ValueError("CONFIG.toml is missing; expected a file, see rltheory sweep --help")
     fits = [read_fit(words) for words in arguments.fit]
@@ -113,9 +109,8 @@ def _run(arguments: argparse.Namespace) -> int:
     kept = _kept(journal, plan)
     if arguments.dry_run:
         return _describe(plan, journal, place, kept)
-    for target in (place, arguments.json):
-        if target:
-            prepare(target)
+    prepare(place)
+    prepare_document(arguments.json)
     start = time.perf_counter()
     try:
         table = _computed(plan, arguments, journal, address)
@@ -144,7 +139,7 @@ def _run(arguments: argparse.Namespace) -> int:
     }
     _print(answer)
     if arguments.json:
-        write_lines(arguments.json, [json.dumps(answer, indent=1)])
+        write_document(arguments.json, answer)
         print(f"summary    {arguments.json}")
     return 0
 
@@ -245,12 +240,17 @@ def _describe(plan: Plan, journal: Path, place: Path, kept: int) -> int:
     return 0
 
 
-def _list() -> int:
+def _list(target: Path | None) -> int:
     for name, experiment in EXPERIMENTS.items():
         print(f"{name:13} {experiment.summary}")
         settings = [f"{key}{' *' if n else ''}" for key, n in keywords(experiment.run).items()]
         print(f"{'':13} {', '.join(settings)}")
     print("\n* is needed; parameters of the model, game, environment or algorithm may be added.")
+    document = [
+        {"name": name, "summary": experiment.summary, "settings": keywords(experiment.run)}
+        for name, experiment in EXPERIMENTS.items()
+    ]
+    write_document(target, document)
     return 0
 
 

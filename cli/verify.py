@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rltheory.analysis.files import prepare, write_lines
+from rltheory.cli.streams import prepare_document, write_document
 from rltheory.theory import engine, registry
 from rltheory.theory.search import BUDGETS
 from rltheory.theory.theorem import Theorem
@@ -60,7 +60,9 @@ def add_parser(subparsers: Any) -> None:
     verify.add_argument("--budget", choices=BUDGETS, default="standard", help="how hard (standard)")
     verify.add_argument("--seed", type=int, default=0, metavar="N", help="of the instances (0)")
     verify.add_argument("--jobs", type=int, metavar="N", help="processes (one per core)")
-    verify.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
+    verify.add_argument(
+        "--json", type=Path, metavar="FILE", help="write all results there (-: to stdout)"
+    )
     verify.add_argument(
         "--store", type=Path, default=STORE, metavar="FILE", help=f"the run log ({STORE})"
     )
@@ -70,9 +72,15 @@ def add_parser(subparsers: Any) -> None:
 
     listing = _command(subparsers, "list", "list the theorems", LIST_EXAMPLES, run_list)
     listing.add_argument("ids", nargs="*", metavar="ID|GLOB", help="which theorems (all)")
+    listing.add_argument(
+        "--json", type=Path, metavar="FILE", help="write id, title, kind, source (-: to stdout)"
+    )
 
     show = _command(subparsers, "show", "show a theorem in full", SHOW_EXAMPLES, run_show)
     show.add_argument("id", metavar="ID")
+    show.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the record's texts (-: to stdout)"
+    )
 
     falsify = _command(
         subparsers, "falsify", "search for a counterexample", FALSIFY_EXAMPLES, run_falsify
@@ -92,6 +100,12 @@ def add_parser(subparsers: Any) -> None:
         subparsers, "replay", "evaluate an instance again", REPLAY_EXAMPLES, run_replay
     )
     replay.add_argument("file", type=Path, metavar="FILE")
+    replay.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write kept and found instances, and whether the bits are the same (-: to stdout)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -100,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         if arguments.json.resolve() == arguments.store.resolve():
             raise ValueError(f"--json and --store are both {arguments.json}; expected two files")
-        prepare(arguments.json)
+        prepare_document(arguments.json)
     try:
         with _progress(len(chosen)) as advance:
             results = engine.verify(
@@ -127,7 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
             "seed": arguments.seed,
             "results": [encode(result) for result in results],
         }
-        write_lines(arguments.json, [json.dumps(document, indent=1)])
+        write_document(arguments.json, document)
         print(f"results in {arguments.json}")
     return 0 if all(result.holds for result in results) else 1
 
@@ -138,6 +152,9 @@ def run_list(arguments: argparse.Namespace) -> int:
     width = max((len(theorem.id) for theorem in chosen), default=0)
     for theorem in chosen:
         print(f"{theorem.id:{width}}  {theorem.kind:14}  {theorem.title}")
+    names = ("id", "title", "kind", "source")
+    document = [{name: str(getattr(theorem, name)) for name in names} for theorem in chosen]
+    write_document(arguments.json, document)
     return 0
 
 
@@ -152,6 +169,14 @@ def run_show(arguments: argparse.Namespace) -> int:
     if theorem.notes:
         print(f"notes: {theorem.notes}")
     print(f"sizes: {', '.join(map(str, theorem.sizes))}; cost {theorem.cost:g}")
+    names = ("id", "title", "kind", "source", "statement", "notes")
+    document: dict[str, Any] = {name: str(getattr(theorem, name)) for name in names}
+    document["hypotheses"] = [str(hypothesis) for hypothesis in theorem.hypotheses]
+    document["control"] = {
+        "name": theorem.control.name,
+        "explanation": theorem.control.explanation,
+    }
+    write_document(arguments.json, document)
     return 0
 
 
@@ -159,14 +184,14 @@ def run_falsify(arguments: argparse.Namespace) -> int:
     """Search for a counterexample; return 1 if the theorem itself is refuted."""
     theorem = registry.find(arguments.id)
     if arguments.json:
-        prepare(arguments.json)
+        prepare_document(arguments.json)
     with _spinner(f"searching for a counterexample to {theorem.id}"):
         refuted, attempt = engine.falsify(
             theorem, role=arguments.role, budget=arguments.budget, seed=arguments.seed
         )
     _print_attempt(theorem, arguments.role, refuted, attempt)
     if arguments.json and attempt.worst:
-        write_lines(arguments.json, [json.dumps(encode(attempt.worst), indent=1)])
+        write_document(arguments.json, encode(attempt.worst))
         print(
             f"instance in {arguments.json}; `rltheory replay {arguments.json}` evaluates it again"
         )
@@ -177,6 +202,8 @@ def run_replay(arguments: argparse.Namespace) -> int:
     """Evaluate a kept instance again; return 1 if a side does not come out to the same bits."""
     instance = read_instance(arguments.file)
     same, found = engine.replay(instance)
+    document = {"same_bits": same, "kept": encode(instance), "found": encode(found)}
+    write_document(arguments.json, document)
     print(f"{found.theorem}, {found.role}, size {found.size}")
     _print_instance(found)
     if same:
