@@ -73,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             json=folder / "verify.json",
             store=store,
             resume=arguments.resume,
+            format="text",
         )
     )
     if verdict not in (0, 1):

@@ -1,5 +1,6 @@
-"""Where the command line writes to."""
+"""Where the command line writes to, and as what."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -58,3 +59,13 @@ def write_document(path: Path | None, document: Any) -> None:
     else:
         prepare_document(path)
         write_lines(path, [text])
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add `--format`, for a command that prints a table."""
+    parser.add_argument(
+        "--format",
+        choices=("text", "latex"),
+        default="text",
+        help="latex: print a tabular for the package booktabs instead (text)",
+    )

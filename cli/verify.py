@@ -7,16 +7,27 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from rltheory.cli.streams import prepare_document, write_document
+from rltheory.cli.streams import add_format, prepare_document, write_document
 from rltheory.theory import engine, registry
 from rltheory.theory.search import BUDGETS
 from rltheory.theory.theorem import Theorem
-from rltheory.theory.verdict import EXISTENTIAL, Attempt, Instance, Result, decode_instance, encode
+from rltheory.theory.verdict import (
+    EXISTENTIAL,
+    Attempt,
+    Instance,
+    Result,
+    decode_instance,
+    encode,
+    verdict_table,
+)
 
 STORE = Path("out/verify.jsonl")
 """Where finished theorems are logged unless --store says otherwise."""
+
+VERDICT_COLUMNS = ("theorem", "verdict", "instances", "tightness", "margin")
+"""What `--format latex` shows of a verdict."""
 
 VERIFY_EXAMPLES = """examples:
   rltheory verify                              every theorem, at the standard budget
@@ -71,10 +82,14 @@ def add_parser(subparsers: Any) -> None:
     )
 
     listing = _command(subparsers, "list", "list the theorems", LIST_EXAMPLES, run_list)
+    add_format(verify)
+
     listing.add_argument("ids", nargs="*", metavar="ID|GLOB", help="which theorems (all)")
     listing.add_argument(
         "--json", type=Path, metavar="FILE", help="write id, title, kind, source (-: to stdout)"
     )
+
+    add_format(listing)
 
     show = _command(subparsers, "show", "show a theorem in full", SHOW_EXAMPLES, run_show)
     show.add_argument("id", metavar="ID")
@@ -134,7 +149,12 @@ def run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 130
-    _print_results(results)
+    if arguments.format == "latex":
+        from rltheory.analysis.tables import to_latex
+
+        print(to_latex(verdict_table(results), columns=VERDICT_COLUMNS))
+    else:
+        _print_results(results)
     if arguments.json:
         document = {
             "budget": arguments.budget,
@@ -142,16 +162,22 @@ def run(arguments: argparse.Namespace) -> int:
             "results": [encode(result) for result in results],
         }
         write_document(arguments.json, document)
-        print(f"results in {arguments.json}")
+        print(f"results in {arguments.json}", file=_remarks(arguments))
     return 0 if all(result.holds for result in results) else 1
 
 
 def run_list(arguments: argparse.Namespace) -> int:
     """List theorems: id, kind and title."""
     chosen = registry.select(arguments.ids)
-    width = max((len(theorem.id) for theorem in chosen), default=0)
-    for theorem in chosen:
-        print(f"{theorem.id:{width}}  {theorem.kind:14}  {theorem.title}")
+    if arguments.format == "latex":
+        from rltheory.analysis.tables import to_latex
+
+        rows = [{name: str(getattr(t, name)) for name in ("id", "kind", "title")} for t in chosen]
+        print(to_latex(rows))
+    else:
+        width = max((len(theorem.id) for theorem in chosen), default=0)
+        for theorem in chosen:
+            print(f"{theorem.id:{width}}  {theorem.kind:14}  {theorem.title}")
     names = ("id", "title", "kind", "source")
     document = [{name: str(getattr(theorem, name)) for name in names} for theorem in chosen]
     write_document(arguments.json, document)
@@ -259,6 +285,11 @@ def _command(
     )
     parser.set_defaults(run=function)
     return parser
+
+
+def _remarks(arguments: argparse.Namespace) -> TextIO:
+    """Return where to print what is no part of a table."""
+    return sys.stderr if arguments.format == "latex" else sys.stdout
 
 
 def _print_results(results: Sequence[Result]) -> None:
