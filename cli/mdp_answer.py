@@ -9,6 +9,7 @@ import numpy as np
 from rltheory.analysis.arrays import FloatArray
 from rltheory.analysis.bounds import Bounds, down, rounding_error, up
 from rltheory.analysis.files import replacing
+from rltheory.analysis.tables import to_latex
 from rltheory.cli.streams import write_document
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 
@@ -73,6 +74,26 @@ def summary(answer: dict[str, Any], model: Model, solution: Any) -> str:
         title = "policy at the first step" if steps else "policy"
         lines += ["", title, *_table(model, values, policy)]
     return "\n".join(lines)
+
+
+def latex_table(model: Model, solution: Any) -> str:
+    """Return a tabular with a row for each state, at the first step where there are steps.
+
+    Bounds stand with all of their digits: rounded ones need not enclose the value.
+    """
+    values, lower, upper = (_first(getattr(solution, n)) for n in ("values", "lower", "upper"))
+    policy = solution.policy[0] if solution.policy.ndim == 3 else solution.policy
+    rows = [
+        {
+            "state": s,
+            "value": float(values[s]),
+            "lower": repr(float(lower[s])),
+            "upper": repr(float(upper[s])),
+            "action": _choice(model, s, row),
+        }
+        for s, row in enumerate(policy)
+    ]
+    return to_latex(rows)
 
 
 def write_json(path: Path, answer: dict[str, Any], solution: Any) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rltheory.analysis.arrays import check_range
-from rltheory.cli.mdp_answer import Model, describe, save_arrays, summary, write_json
+from rltheory.cli.mdp_answer import Model, describe, latex_table, save_arrays, summary, write_json
 from rltheory.tabular.mdp import DiscountedMDP, EpisodicMDP
 
 SETS = {
@@ -49,6 +50,11 @@ def add_options(group: Any) -> None:
         help="how kernels may differ from the model's: a distance, a penalised one, the "
         "intervals of the file; for wasserstein, moving mass from state i to j costs |i - j|",
     )
+    group.add_argument(
+        "--format",
+        choices=("text", "latex"),
+        help="latex: print a tabular of states for the package booktabs instead (text)",
+    )
     group.add_argument("--radius", type=float, metavar="R", help="of the set; or the penalty")
     group.add_argument(
         "--rectangularity",
@@ -77,13 +83,15 @@ def run(arguments: argparse.Namespace, parameters: dict[str, Any]) -> int:
         rectangularity = arguments.rectangularity or "sa"
         problem |= {"radius": arguments.radius, "rectangularity": rectangularity}
     answer = describe(model, problem, arguments.method, solution, seconds)
-    print(summary(answer, model, solution))
+    latex = arguments.format == "latex"
+    remarks = sys.stderr if latex else sys.stdout
+    print(latex_table(model, solution) if latex else summary(answer, model, solution))
     if arguments.json:
         write_json(arguments.json, answer, solution)
-        print(f"answer in {arguments.json}")
+        print(f"answer in {arguments.json}", file=remarks)
     if arguments.out:
         save_arrays(arguments.out, solution)
-        print(f"arrays in {arguments.out}")
+        print(f"arrays in {arguments.out}", file=remarks)
     return 0 if answer["converged"] else 1
 
 

@@ -42,3 +42,19 @@ def test_verify_prints_only_the_table_and_still_writes_json(capsys, tmp_path):
     assert second.startswith("example/separation & holds (exact)")
     assert "results in found.json" in said.err
     assert (tmp_path / "found.json").is_file()
+
+
+def test_solve_is_a_table_of_states_whose_bounds_enclose_the_values(capsys):
+    from rltheory.tabular import value_iteration
+    from rltheory.tabular.library import load
+
+    assert main(["solve", "frozen_lake", "--format", "latex"]) == 0
+    head, *states = rows(capsys.readouterr().out)
+    assert head.startswith("state & ")
+    assert "} & lower & upper & action" in head
+    solution = value_iteration(load("frozen_lake"), tolerance=1e-8)
+    cells = [[cell.strip() for cell in line.split("&")] for line in states]
+    assert [float(row[-3]) for row in cells] == solution.lower.tolist()
+    assert [float(row[-2]) for row in cells] == solution.upper.tolist()
+    assert main(["solve", "kuhn_poker", "--format", "latex"]) == 2
+    assert "--format is for MDPs" in capsys.readouterr().err
