@@ -35,7 +35,7 @@ def test_every_variant_is_the_compiled_one(name):
     np.testing.assert_allclose(ours.exploitability, theirs.exploitability, rtol=0, atol=1e-10)
 
 
-# Rounding grows on the way: 30 iterations keep ten digits where 200 keep six.
+# Rounding grows on the way, and these games are larger: they are run for a shorter time.
 @pytest.mark.parametrize(
     ("game", "name", "alternating"),
     [
