@@ -332,7 +332,9 @@ def _moments(p: Any, c: Any, active: Any) -> tuple[Any, Any, Any, Any]:
     inside = jnp.where(active, p, 0.0)
     part = inside.sum()
     mean = (inside @ c) / part
-    return part, (p - inside).sum(), mean, (inside @ (c - mean) ** 2) / part
+    # Summed by itself: compiled, the difference of two sums may not vanish where it should.
+    outside = jnp.where(active, 0.0, p).sum()
+    return part, outside, mean, (inside @ (c - mean) ** 2) / part
 
 
 def _tilt(p: Any, c: Any, centre: Any, rate: Any) -> tuple[Any, Any, Any, Any]:

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from rltheory.analysis.backends import jax_module
 from rltheory.tabular import (
     L1,
     L2,
@@ -19,6 +20,7 @@ from rltheory.tabular import (
     PenalisedTotalVariation,
     TotalVariation,
     Wasserstein,
+    jax_inner,
     jax_planning,
     library,
     plan_many,
@@ -161,3 +163,28 @@ def test_what_jax_does_not_do_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "jax", None)
     with pytest.raises(ImportError, match="needs JAX"):
         robust_value_iteration(MDP, L1(0.1), backend="jax")
+
+
+BALLS = {
+    TotalVariation: jax_inner.total_variation,
+    L1: jax_inner.l1,
+    L2: jax_inner.l2,
+    LInf: jax_inner.l_infinity,
+    ChiSquare: jax_inner.chi_square,
+    KullbackLeibler: jax_inner.kullback_leibler,
+    Contamination: jax_inner.contamination,
+}
+
+
+@pytest.mark.parametrize("radius", [0.0, 1e-12, 1e-9, 1e-3, 0.3])
+@pytest.mark.parametrize("ball", BALLS, ids=lambda ball: ball.__name__)
+def test_small_radii_around_unequal_rows(ball, radius):
+    """Compiled, sums that cancel need not cancel to nothing, and roots make much of the rest."""
+    jax_module()
+    rng = np.random.default_rng(0)
+    rows = rng.dirichlet(np.full(7, 0.05), size=50) + 1e-9
+    rows /= rows.sum(axis=1, keepdims=True)
+    values = 10.0 * rng.random(7)
+    worst = jax.jit(jax.vmap(BALLS[ball], in_axes=(None, 0, None)))
+    expected = ball(radius).worst_case(values, rows)[0]
+    np.testing.assert_allclose(worst(values, rows, radius), expected, rtol=0, atol=1e-10)
