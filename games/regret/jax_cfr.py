@@ -89,10 +89,10 @@ class Traversal:
         self._leaves: list[Leaves] = []
         self._values: list[FloatArray] = []
         for player in range(self.players):
-            slots, others, _ = leaves_of(form, player)
-            values = np.stack([leaves_of(each, player).values for each in forms])
+            found = [leaves_of(each, player) for each in forms]
+            values = np.stack([leaves.values for leaves in found])
             kept = (values != 0.0).any(axis=0)
-            self._leaves.append(Leaves(slots[kept], others[kept], values[0, kept]))
+            self._leaves.append(Leaves(*(array[kept] for array in found[0])))
             self._values.append(values[:, kept])
         self._levels = [levels_of(form, player) for player in range(self.players)]
         self._owner = np.repeat(np.arange(self.infosets), np.diff(form.first))
